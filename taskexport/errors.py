@@ -1,0 +1,102 @@
+"""What can go wrong, in words every door can repeat: a stable code, an HTTP status, a sentence for a person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One rejected input: the field's dotted path, a stable code, and what to write instead."""
+
+    field: str
+    code: str
+    detail: str
+
+
+class AppError(Exception):
+    """A refusal that its caller may be told as it is; never carries secrets or another tenant's data."""
+
+    status = 400
+    code = "error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        fields: list[FieldError] | None = None,
+        retry_after_seconds: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or type(self).code
+        self.fields = fields or []
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Invalid(AppError):
+    """The input is wrong: 400."""
+
+    code = "invalid"
+
+    @classmethod
+    def field(cls, field: str, detail: str, code: str = "invalid") -> Invalid:
+        """One field's error, its detail being the whole message too."""
+        return cls(f"{field}: {detail}", fields=[FieldError(field, code, detail)])
+
+
+class Unauthenticated(AppError):
+    """Nobody, or nobody we still trust, is asking: 401."""
+
+    status = 401
+    code = "not_authenticated"
+
+
+class Forbidden(AppError):
+    """The row is visible, the role too low: 403."""
+
+    status = 403
+    code = "forbidden"
+
+
+class NotFound(AppError):
+    """There is no such row for this asker; another tenant's row answers the same: 404."""
+
+    status = 404
+    code = "not_found"
+
+
+class Conflict(AppError):
+    """The row's present state does not allow it: 409."""
+
+    status = 409
+    code = "conflict"
+
+
+class Gone(AppError):
+    """It was here and has expired: 410."""
+
+    status = 410
+    code = "gone"
+
+
+class PreconditionFailed(AppError):
+    """`If-Match` names an older version: 412."""
+
+    status = 412
+    code = "precondition_failed"
+
+
+class Unprocessable(AppError):
+    """Well formed, but it contradicts something said before: 422."""
+
+    status = 422
+    code = "unprocessable"
+
+
+class TooMany(AppError):
+    """Slow down: 429."""
+
+    status = 429
+    code = "too_many_requests"

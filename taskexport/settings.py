@@ -1,0 +1,302 @@
+"""Every setting of the service; the only reader of the environment. The README's table names each variable."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import secrets
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import environ
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.FileAwareEnv()
+
+
+def _number(name: str, default: int, minimum: int = 0) -> int:
+    raw = str(env(name, default=str(default))).strip()
+    if not raw.isdecimal() or int(raw) < minimum:
+        raise ImproperlyConfigured(f"{name}={raw!r}: write a whole number from {minimum} upwards, such as {name}={default}")
+    return int(raw)
+
+
+def _flag(name: str, default: bool) -> bool:
+    raw = str(env(name, default="1" if default else "0")).strip().lower()
+    if raw not in {"1", "0", "true", "false", "yes", "no", "on", "off"}:
+        raise ImproperlyConfigured(f"{name}={raw!r}: write 1 or 0")
+    return raw in {"1", "true", "yes", "on"}
+
+
+def _words(name: str, default: str = "") -> list[str]:
+    return [word.strip() for word in str(env(name, default=default)).split(",") if word.strip()]
+
+
+# -- Which kind of place is this? ----------------------------------------------------------------------------------
+ENVIRONMENT = str(env("TASKEXPORT_ENV", default="production")).strip()
+if ENVIRONMENT not in {"production", "development"}:
+    raise ImproperlyConfigured(f"TASKEXPORT_ENV={ENVIRONMENT!r}: write production or development")
+PRODUCTION = ENVIRONMENT == "production"
+DEBUG = _flag("DEBUG", False)
+
+# Every file the service writes: database (SQLite), spool, exported files, keys of a development machine.
+VAR = Path(str(env("VAR", default=str(BASE_DIR / "var")))).expanduser().resolve()
+VAR.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def _secret_key() -> str:
+    key = str(env("SECRET_KEY", default="")).strip()
+    if key:
+        if PRODUCTION and len(key) < 50:
+            raise ImproperlyConfigured("SECRET_KEY is shorter than 50 characters; see below for how to make one.\n" + HOW_TO_SET_THE_KEY)
+        return key
+    if PRODUCTION:
+        raise ImproperlyConfigured("SECRET_KEY is not set.\n" + HOW_TO_SET_THE_KEY)
+    # A development machine keeps one key of its own, so that sessions survive a restart.
+    path = VAR / "secret-key"
+    try:
+        with path.open("x") as file:
+            path.chmod(0o600)
+            file.write(secrets.token_urlsafe(64))
+    except FileExistsError:
+        pass
+    return path.read_text().strip()
+
+
+HOW_TO_SET_THE_KEY = (
+    "Make one with:  python3 -c 'import secrets; print(secrets.token_urlsafe(64))'\n"
+    "and pass it as the environment variable SECRET_KEY (or name a file that holds it in SECRET_KEY_FILE).\n"
+    "On a machine that serves nobody else, TASKEXPORT_ENV=development makes and keeps one by itself."
+)
+SECRET_KEY = _secret_key()
+ALLOWED_HOSTS = _words("ALLOWED_HOSTS", "" if PRODUCTION else "localhost,127.0.0.1,[::1]")
+if PRODUCTION and not ALLOWED_HOSTS:
+    raise ImproperlyConfigured("ALLOWED_HOSTS is not set. Name the hosts the service answers to, such as ALLOWED_HOSTS=exports.example.com")
+CSRF_TRUSTED_ORIGINS = _words("CSRF_TRUSTED_ORIGINS")
+
+# -- Django --------------------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "csp",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_q",
+    "tasks",
+    "exports",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "taskexport.urls"
+WSGI_APPLICATION = "taskexport.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+AUTH_USER_MODEL = "tasks.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+APPEND_SLASH = False  # every route answers both ways; a redirect would lose a POST's body
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+# -- Database ------------------------------------------------------------------------------------------------------
+try:
+    _database: dict[str, Any] = env.db("DATABASE_URL", default=f"sqlite:///{VAR / 'taskexport.sqlite3'}")
+except (ValueError, environ.ImproperlyConfigured) as error:
+    raise ImproperlyConfigured(f"DATABASE_URL: {error}; write postgres://user:password@host:5432/name or sqlite:////path") from None
+if _database["ENGINE"] == "django.db.backends.sqlite3":
+    # WAL lets exports read while others write; IMMEDIATE makes writers queue up in place of failing half way.
+    _database["OPTIONS"] = {
+        "timeout": 20,
+        "transaction_mode": "IMMEDIATE",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+    _database["TEST"] = {"NAME": str(VAR / "test.sqlite3")}  # a file: worker processes of the tests open it too
+elif _database["ENGINE"] == "django.db.backends.postgresql":
+    _database.setdefault("CONN_MAX_AGE", 60)
+    _database["CONN_HEALTH_CHECKS"] = True
+else:
+    raise ImproperlyConfigured("DATABASE_URL: taskexport runs on PostgreSQL and SQLite")
+DATABASES = {"default": _database}
+CACHES = {"default": env.cache("CACHE_URL", default="locmemcache://taskexport"), "queue": env.cache("QUEUE_CACHE_URL", default="locmemcache://queue")}
+
+# -- Static files --------------------------------------------------------------------------------------------------
+STATIC_URL = "static/"
+STATIC_ROOT = Path(str(env("STATIC_ROOT", default=str(BASE_DIR / "staticfiles"))))
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = not PRODUCTION
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": VAR / "uploads"}},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage" if PRODUCTION else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+
+# -- Security ------------------------------------------------------------------------------------------------------
+HTTPS = _flag("HTTPS", PRODUCTION)
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^livez/?$", r"^readyz/?$"]
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _flag("BEHIND_PROXY", False) else None
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_AGE = 12 * 3600
+CSRF_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_HTTPONLY = True
+X_FRAME_OPTIONS = "DENY"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
+
+# -- REST ----------------------------------------------------------------------------------------------------------
+ACCESS_TOKEN_SECONDS = 600
+REFRESH_TOKEN_SECONDS = 7 * 24 * 3600
+SESSION_MAX_SECONDS = 30 * 24 * 3600  # a chain of refreshes ends here, however lively
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["taskexport.api.BearerAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["taskexport.api.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_THROTTLE_CLASSES": ["taskexport.api.UserThrottle"],
+    "DEFAULT_THROTTLE_RATES": {
+        "user": str(env("THROTTLE_USER", default="600/min")),
+        "login": str(env("THROTTLE_LOGIN", default="20/min")),
+    },
+    "EXCEPTION_HANDLER": "taskexport.api.handle_exception",
+    "NUM_PROXIES": _number("NUM_PROXIES", 0),  # 0: X-Forwarded-For is never believed
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SIMPLE_JWT = {
+    "ACCESS_TOKEN_LIFETIME": timedelta(seconds=ACCESS_TOKEN_SECONDS),
+    "REFRESH_TOKEN_LIFETIME": timedelta(seconds=REFRESH_TOKEN_SECONDS),
+    "ALGORITHM": "HS256",
+    "SIGNING_KEY": str(env("JWT_SIGNING_KEY", default=f"jwt:{SECRET_KEY}")).strip(),
+    "ISSUER": "taskexport",
+    "AUDIENCE": "taskexport",
+    "LEEWAY": 5,
+    "UPDATE_LAST_LOGIN": False,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "taskexport",
+    "DESCRIPTION": "Tasks out, as files: export jobs for many organizations.",
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "PREPROCESSING_HOOKS": ["taskexport.api.only_slashless_routes"],
+    "ENUM_NAME_OVERRIDES": {"JobStatusEnum": "exports.states.JobStatus"},
+}
+
+# -- Queue: a message is only a doorbell (docs/decisions) ----------------------------------------------------------
+EXPORT_WORKERS = _number("EXPORT_WORKERS", 2, minimum=1)
+Q_CLUSTER = {
+    "name": "taskexport",
+    "orm": "default",
+    "cache": "queue",
+    "workers": 1,
+    # The broker's lock starts at prefetch, not when work starts: never hold more than the one that runs.
+    "queue_limit": 1,
+    "bulk": 1,
+    "timeout": 3600,
+    "retry": 4200,
+    "max_attempts": 1,
+    "ack_failures": True,
+    "catch_up": False,
+    "save_limit": 100,
+    "poll": 0.5,
+    "recycle": 20,
+    "scheduler": False,
+    "log_level": "WARNING",
+    "ALT_CLUSTERS": {
+        "exports": {"workers": EXPORT_WORKERS},
+        "control": {"workers": 1, "timeout": 300, "retry": 420, "scheduler": True, "recycle": 500},
+    },
+}
+
+# -- Exports -------------------------------------------------------------------------------------------------------
+FILES_ROOT = VAR / "files"  # never below a static or media URL; directories 0700, files 0600
+SPOOL_ROOT = VAR / "spool"
+MAX_RUNNING = _number("MAX_RUNNING", 2, minimum=1)  # running jobs of one organization at once
+LEASE_SECONDS = _number("LEASE_SECONDS", 60, minimum=5)
+RUN_SECONDS = 3300  # below the queue's own timeout, which would kill the process instead of ending the run
+FILE_DAYS = _number("FILE_DAYS", 30, minimum=1)
+LINK_SECONDS = 3600
+
+
+def _receipt_key() -> bytes | None:
+    raw = str(env("RECEIPT_KEY", default="")).strip()
+    if not raw:
+        return None  # derived from SECRET_KEY
+    try:
+        seed = base64.b64decode(raw, validate=True)
+    except (binascii.Error, ValueError):
+        seed = b""
+    if len(seed) != 32:
+        raise ImproperlyConfigured("RECEIPT_KEY: write 32 random bytes in base64, as printed by:  openssl rand -base64 32")
+    return seed
+
+
+RECEIPT_KEY = _receipt_key()
+
+# -- Logs: ids and codes only; never bodies, filters, tokens, e-mail addresses -------------------------------------
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {"()": "taskexport.logs.json_formatter"},
+        "plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json" if PRODUCTION else "plain"}},
+    "root": {"handlers": ["stderr"], "level": str(env("LOG_LEVEL", default="INFO")).strip()},
+    "loggers": {"django-q": {"handlers": ["stderr"], "propagate": False, "level": "WARNING"}},
+}
