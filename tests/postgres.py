@@ -40,7 +40,7 @@ def installed() -> Path:
 
 @contextlib.contextmanager
 def running() -> Iterator[str]:
-    """The DATABASE_URL of a server of its own with an empty database, gone at the end. Raises RuntimeError with the server's log if it does not start."""
+    """The DATABASE_URL of an empty database on a server of its own, gone at the end. Raises RuntimeError with the server's log."""
     # PostgreSQL refuses to run as root, so root hands it to nobody.
     somebody: dict[str, Any] = {"start_new_session": True}
     nobody = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
@@ -53,6 +53,8 @@ def running() -> Iterator[str]:
             os.chown(home, nobody.pw_uid, nobody.pw_gid)
             if not _open_to_all(install):
                 install = _copied(install, home / "copy")
+                for path in (home / "copy").rglob("*"):
+                    os.chown(path, nobody.pw_uid, nobody.pw_gid, follow_symlinks=False)
         control = [str(install / "bin" / "pg_ctl"), "-D", str(home / "data"), "-w", "-s"]
         options = " ".join(f"-c {key}={value}" for key, value in {**SERVER, "unix_socket_directories": home}.items())
         _run([str(install / "bin" / "initdb"), "-D", str(home / "data"), *INITDB], home, somebody)
@@ -75,8 +77,6 @@ def _copied(install: Path, to: Path) -> Path:
     libraries = package.with_name(f"{package.name}.libs")
     if libraries.exists():
         shutil.copytree(libraries, to / libraries.name, symlinks=True)
-    for folder in [to, to / package.name]:
-        folder.chmod(0o755)
     return to / package.name / install.name
 
 
