@@ -140,8 +140,7 @@ def qcluster(process_env: dict[str, str]) -> QCluster:
 
     @contextlib.contextmanager
     def qcluster(name: str, **env: str) -> Iterator[subprocess.Popen[bytes]]:
-        log = Path(settings.VAR) / "log" / f"qcluster-{name}.log"
-        process = processes.start_cluster(name, {**process_env, **env}, log)
+        process = processes.start_cluster(name, {**process_env, **env}, Path(settings.VAR) / "log")
         try:
             yield process
         finally:

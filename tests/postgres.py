@@ -11,10 +11,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from taskexport import processes
 
 # Locale, zone and durability are fixed here, so that a run means the same on every machine; nothing of it outlives the run.
 INITDB = ["--username=postgres", "--auth=trust", "--no-sync", "--no-instructions", "--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"]
@@ -46,7 +47,7 @@ def running() -> Iterator[str]:
     nobody = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
     if nobody:
         somebody |= {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-    with _stops_on_sigterm(), tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as name:
+    with processes.on_sigterm(SystemExit(128 + signal.SIGTERM)), tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as name:
         home = Path(name)
         install = installed()
         if nobody:
@@ -87,19 +88,6 @@ def _run(command: list[str], home: Path, somebody: dict[str, Any]) -> None:
     if done.returncode:
         logs = [path.read_text(errors="replace") for path in (home / "output", home / "log") if path.exists()]
         raise RuntimeError(f"{command[0]} ended with {done.returncode}\n" + "\n".join(logs))
-
-
-@contextlib.contextmanager
-def _stops_on_sigterm() -> Iterator[None]:
-    """Turns SIGTERM into SystemExit, so that what was started is stopped."""
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def main(command: list[str]) -> int:
