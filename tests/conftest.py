@@ -1,0 +1,52 @@
+"""Chooses the database before Django's settings load; the fixtures are in tests/fixtures.py."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+
+import pytest
+
+from tests import postgres
+
+_session = contextlib.ExitStack()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds `--database`."""
+    parser.addoption("--database", choices=["sqlite", "postgres"], default="sqlite", help="what the tests run on (PostgreSQL is started for the run)")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepares a database and a folder for files, once a session, and loads Django."""
+    if not hasattr(config, "workerinput"):  # xdist's workers inherit what the first process prepared
+        os.environ["VAR"] = _session.enter_context(tempfile.TemporaryDirectory(prefix="taskexport-", ignore_cleanup_errors=True))
+        if config.getoption("database") == "postgres":
+            os.environ["DATABASE_URL"] = _session.enter_context(postgres.running())
+        else:
+            os.environ["DATABASE_URL"] = f"sqlite:///{os.environ['VAR']}/taskexport.sqlite3"
+        os.environ["TASKEXPORT_ENV"] = "development"
+        os.environ["DJANGO_SETTINGS_MODULE"] = "taskexport.settings"
+
+    import django
+    from django.conf import settings
+
+    settings.PASSWORD_HASHERS = ["tests.hashers.OneRound"]
+    django.setup()
+    config.pluginmanager.import_plugin("tests.fixtures")  # only now: it imports models
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stops the server and removes the folder."""
+    _session.close()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts serial tests into one group, ahead of the rest: they take longest."""
+    for item in items:
+        if item.get_closest_marker("serial"):
+            item.add_marker(pytest.mark.xdist_group("serial"))
+    items.sort(key=lambda item: item.get_closest_marker("serial") is None)
