@@ -80,7 +80,9 @@ def present(request: Request, job: ExportJob, *, single: bool = False) -> dict[s
         "trigger": job.trigger,
         "runner": job.runner,
         "progress": {"rows_done": rows_done or 0, "rows_total": rows_total, "percent": share},
-        "file": {"name": file.name, "size": file.size, "sha256": file.sha256, "rows": file.rows, "expires_at": _stamp(file.expires_at)} if file else None,
+        "file": {"name": file.name, "size": file.size, "sha256": file.sha256, "rows": file.rows, "expires_at": _stamp(file.expires_at)}
+        if file
+        else None,
         "attempt": job.attempt,
         "created_by": {"id": job.created_by.pk, "name": str(job.created_by)} if job.created_by else None,
         "created_at": _stamp(job.created_at),

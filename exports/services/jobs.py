@@ -117,7 +117,16 @@ def cancel(user: User, job: ExportJob, version_rev: str | None = None) -> None:
     """new, queued or in progress → cancelled; a worker that is at it stops within seconds. Raises Conflict."""
     _require_change(user, job)
     with transaction.atomic():
-        _move(job.pk, JobStatus.CANCELLED, "cancelled", actor=user, version_rev=version_rev, finished_at=Now(), error="cancelled", error_code="cancelled")
+        _move(
+            job.pk,
+            JobStatus.CANCELLED,
+            "cancelled",
+            actor=user,
+            version_rev=version_rev,
+            finished_at=Now(),
+            error="cancelled",
+            error_code="cancelled",
+        )
         _end_attempts(job.pk, "cancelled")
 
 
@@ -163,7 +172,9 @@ def claim(worker: str) -> Claim | None:
                 continue
             number = job.attempt + 1
             try:
-                _move(job.pk, JobStatus.IN_PROGRESS, "claimed", detail=worker, attempt_is=job.attempt, number=number, attempt=number, started_at=Now())
+                _move(
+                    job.pk, JobStatus.IN_PROGRESS, "claimed", detail=worker, attempt_is=job.attempt, number=number, attempt=number, started_at=Now()
+                )
             except Conflict:  # cancelled in this very moment
                 continue
             attempt = JobAttempt.objects.create(job=job, number=number, token=secrets.token_hex(8), worker=worker)
@@ -214,7 +225,9 @@ def publish(claim: Claim, file: ExportFile) -> None:
 def fail(claim: Claim, code: str, error: str) -> None:
     """in progress → failed by the attempt's own worker. Raises Conflict if the job is no longer this attempt's."""
     with transaction.atomic():
-        _move(claim.job.pk, JobStatus.FAILED, "failed", attempt_is=claim.attempt.number, detail=error, finished_at=Now(), error=error, error_code=code)
+        _move(
+            claim.job.pk, JobStatus.FAILED, "failed", attempt_is=claim.attempt.number, detail=error, finished_at=Now(), error=error, error_code=code
+        )
         _held_or_not(claim).update(outcome=code, ended_at=Now())
 
 
@@ -237,7 +250,15 @@ def _held_or_not(claim: Claim) -> QuerySet[JobAttempt]:
 
 
 def _requeue(job_id: Any, number: int, kind: str, wait_seconds: int, **changes: Any) -> None:
-    _move(job_id, JobStatus.QUEUED, kind, sources={JobStatus.IN_PROGRESS}, attempt_is=number, available_at=Now() + timedelta(seconds=wait_seconds), **changes)
+    _move(
+        job_id,
+        JobStatus.QUEUED,
+        kind,
+        sources={JobStatus.IN_PROGRESS},
+        attempt_is=number,
+        available_at=Now() + timedelta(seconds=wait_seconds),
+        **changes,
+    )
 
 
 # -- By the tick ---------------------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ def _headers(cells: list[Cell]) -> list[str]:
             raise Invalid.field("file", f"Column {number} has no header: give it one.")
         if headers.index(header) != number - 1:
             raise Invalid.field("file", f"The header {header!r} is there twice: rename one.")
-        if "\0" in header or not header.isascii() and any("\ud800" <= c <= "\udfff" for c in header):
+        if "\0" in header or (not header.isascii() and any("\ud800" <= c <= "\udfff" for c in header)):
             raise Invalid.field("file", f"The header of column {number} is not UTF-8: save the file as UTF-8.")
     if not headers:
         raise Invalid.field("file", "The first row has no headers.")
