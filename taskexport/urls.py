@@ -10,6 +10,7 @@ from taskexport.api.views import route
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("exports.api.links")),
+    path("api", not_found),
     path("api/", include("tasks.api")),
     path("api/", include("exports.api.jobs")),
     path(
@@ -17,7 +18,7 @@ urlpatterns = [
         include(
             [
                 *route("schema", SpectacularAPIView.as_view(), "schema"),
-                *route("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), "docs"),
+                *route("docs", SpectacularSwaggerSplitView.as_view(url_name="schema", template_name="taskexport/docs.html"), "docs"),
                 re_path(r"^.*$", not_found),
             ]
         ),
