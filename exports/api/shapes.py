@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers
 
 from exports.datasets import CONFIGS
@@ -156,3 +157,4 @@ class ReceiptKey(serializers.Serializer):
 
 
 ERRORS = documented_errors(400, 401, 403, 404, 409, 412, 413, 415, 422, 429)
+READ_ERRORS = {304: OpenApiResponse(None, "Unchanged since the ETag in If-None-Match."), **documented_errors(400, 401, 403, 404, 409, 429)}
