@@ -34,6 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
     from django.conf import settings
 
     settings.PASSWORD_HASHERS = ["tests.hashers.OneRound"]
+    settings.WHITENOISE_AUTOREFRESH = True  # else every test client looks at every static file first
     django.setup()
     config.pluginmanager.import_plugin("tests.fixtures")  # only now: it imports models
 
