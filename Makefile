@@ -21,7 +21,7 @@ run: .venv/.runtime ## web server and queue workers on PORT=8000, until Ctrl-C
 
 seed: .venv/.runtime ## demo organizations, people and ROWS=20000 tasks; the last line names them in JSON
 	@$(PY) manage.py migrate --verbosity 0
-	@$(PY) manage.py seed_demo $(if $(ROWS),--rows $(ROWS))
+	@$(PY) manage.py seed_demo $(if $(ROWS),--tasks $(ROWS))
 
 test: .venv/.test ## all tests, on SQLite and then on PostgreSQL
 	$(PYTEST) --database=sqlite -n 2 --dist loadgroup

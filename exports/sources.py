@@ -54,7 +54,9 @@ class Snapshot(Protocol):
 
 def compile_query(spec: Spec, organization_ids: list[int]) -> Query:
     """The SELECT for this spec over these organizations, in the order of `(created_at, id)`."""
-    rows = DATASETS[spec.dataset].rows().filter(created_at__gte=spec.created_from, created_at__lt=spec.created_before)
+    rows = DATASETS[spec.dataset].rows().filter(created_at__gte=spec.created_from)
+    if spec.created_before:
+        rows = rows.filter(created_at__lt=spec.created_before)
     # One organization by equality, so that the index gives the order too.
     rows = rows.filter(organization_id=organization_ids[0]) if len(organization_ids) == 1 else rows.filter(organization_id__in=organization_ids)
     columns = spec.kinds()
