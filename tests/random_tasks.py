@@ -14,8 +14,41 @@ import django
 SEED = 20240229
 PIECES = [
     *("=1+1", "+49 170 1234567", "-5 C", "-5", "@cmd", "'=x", "''=y", "'", "'quoted", "\ttab", "\rreturn", "\nline", "+", "-", "(1)", "+1 (2) 3.4"),
-    *('say "hi"', "a,b", "two\nlines", "dos\r\nlines", "mac\rlines", "\\.", "\\N", "\\", " spaces ", "NULL", "true", "00123", "1e5", "%s %d %%", "{c}"),
-    *("Zoë", "Дмитро", "أحمد", "שלום", "中文字", "日本語", "한국어", "हिन्दी", "ไทย", "🏳️‍🌈", "\u202eright", "\u00a0", "\ufeffbom", "\x0b\x1f\x7f", "\u2028", ""),
+    *(
+        'say "hi"',
+        "a,b",
+        "two\nlines",
+        "dos\r\nlines",
+        "mac\rlines",
+        "\\.",
+        "\\N",
+        "\\",
+        " spaces ",
+        "NULL",
+        "true",
+        "00123",
+        "1e5",
+        "%s %d %%",
+        "{c}",
+    ),
+    *(
+        "Zoë",
+        "Дмитро",
+        "أحمد",
+        "שלום",
+        "中文字",
+        "日本語",
+        "한국어",
+        "हिन्दी",
+        "ไทย",
+        "🏳️‍🌈",
+        "\u202eright",
+        "\u00a0",
+        "\ufeffbom",
+        "\x0b\x1f\x7f",
+        "\u2028",
+        "",
+    ),
 ]
 MOMENTS = [
     datetime(1, 1, 1, tzinfo=UTC),
@@ -41,7 +74,9 @@ def random_text(rng: random.Random, most: int) -> str:
         return rng.choice(PIECES)[:most]
     if kind < 0.8:
         return "".join(rng.choice(PIECES) for _ in range(rng.randrange(1, 5)))[:most]
-    characters = (chr(rng.choice([rng.randrange(1, 0x80), rng.randrange(1, 0xD800), rng.randrange(0xE000, 0x110000)])) for _ in range(rng.randrange(most)))
+    characters = (
+        chr(rng.choice([rng.randrange(1, 0x80), rng.randrange(1, 0xD800), rng.randrange(0xE000, 0x110000)])) for _ in range(rng.randrange(most))
+    )
     return "".join(characters)[:most]
 
 
