@@ -199,17 +199,17 @@ ACCESS_TOKEN_SECONDS = 600
 REFRESH_TOKEN_SECONDS = 7 * 24 * 3600
 SESSION_MAX_SECONDS = 30 * 24 * 3600  # a chain of refreshes ends here, however lively
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["taskexport.api.BearerAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["taskexport.api.auth.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_PARSER_CLASSES": ["taskexport.api.StrictJSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["taskexport.api.strict.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "DEFAULT_THROTTLE_CLASSES": ["taskexport.api.UserThrottle"],
+    "DEFAULT_THROTTLE_CLASSES": ["taskexport.api.auth.UserThrottle"],
     "DEFAULT_THROTTLE_RATES": {
         "user": str(env("THROTTLE_USER", default="600/min")),
         "login": str(env("THROTTLE_LOGIN", default="20/min")),
     },
-    "EXCEPTION_HANDLER": "taskexport.api.handle_exception",
+    "EXCEPTION_HANDLER": "taskexport.api.errors.handle_exception",
     "NUM_PROXIES": _number("NUM_PROXIES", 0),  # 0: X-Forwarded-For is never believed
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
@@ -235,7 +235,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
-    "PREPROCESSING_HOOKS": ["taskexport.api.only_slashless_routes"],
+    "PREPROCESSING_HOOKS": ["taskexport.api.views.only_slashless_routes"],
     "ENUM_NAME_OVERRIDES": {"JobStatusEnum": "exports.states.JobStatus"},
 }
 

@@ -1,6 +1,25 @@
 """Every route of the service."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-urlpatterns = [path("admin/", admin.site.urls)]
+from taskexport.api.errors import not_found
+from taskexport.api.views import route
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("", include("exports.api.links")),
+    path("api/", include("tasks.api")),
+    path("api/", include("exports.api.jobs")),
+    path(
+        "api/",
+        include(
+            [
+                *route("schema", SpectacularAPIView.as_view(), "schema"),
+                *route("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), "docs"),
+                re_path(r"^.*$", not_found),
+            ]
+        ),
+    ),
+]

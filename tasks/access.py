@@ -124,7 +124,9 @@ def authenticate_access_token(text: str) -> AccessToken:
         or token.revoked_at is not None
         or (token.expires_at is not None and token.expires_at <= now)
         or not token.user.is_active
-        or not Member.objects.filter(user=token.user, organization=token.organization, role__isnull=False).exists()
+        or not token.user.is_service
+        # A token opens one organization: its service account must be a member of that one and of no other.
+        or list(Member.objects.filter(user=token.user, role__isnull=False).values_list("organization", flat=True)) != [token.organization_id]
     ):
         raise Unauthenticated("This access token is unknown, revoked or expired.", code="token_invalid")
     return token

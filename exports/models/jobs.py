@@ -105,16 +105,25 @@ class JobAttempt(models.Model):
     rows_done = models.BigIntegerField(default=0)
     ended_at = models.DateTimeField(null=True)
     outcome = models.CharField(max_length=30, blank=True, help_text="Empty while it runs.")
+    swept = models.BooleanField(default=False, help_text="What it may have left in spool and storage is gone.")
 
     class Meta:
         ordering = ["number"]
         constraints = [models.UniqueConstraint(fields=["job", "number"], name="attempt_once")]
-        indexes = [models.Index(fields=["beat_at"], name="attempt_open", condition=Q(outcome=""))]
+        indexes = [
+            models.Index(fields=["beat_at"], name="attempt_open", condition=Q(outcome="")),
+            models.Index(fields=["id"], name="attempt_unswept", condition=Q(swept=False) & ~Q(outcome__in=["", "done"])),
+        ]
 
     @property
-    def folder(self) -> str:
-        """The last part of this attempt's storage prefix."""
-        return f"{self.number}-{self.token}"
+    def spool_name(self) -> str:
+        """The name of the file in the spool while this attempt writes it."""
+        return f"{self.job_id}.{self.number}-{self.token}.part"
+
+    @property
+    def key_prefix(self) -> str:
+        """Where this attempt's file is stored; no other attempt's ever is."""
+        return f"exports/{self.job.organization_id}/{self.job_id}/{self.number}-{self.token}"
 
 
 class JobEvent(models.Model):

@@ -136,6 +136,7 @@ class Session(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="+")
     refresh_jti = models.CharField(max_length=64)
+    password_mark = models.CharField(max_length=128)  # changes with the password, and so ends the session
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True)

@@ -1,0 +1,404 @@
+"""Contract 1, export jobs: `/api/v1/export-jobs`."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.http import HttpResponse
+from django.urls import URLPattern
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from exports.api import shapes
+from exports.api.shapes import ERRORS
+from exports.datasets import CONFIGS
+from exports.models import ExportJob
+from exports.services import files, jobs, receipts, specs
+from exports.states import ACTIVE, JobStatus
+from taskexport import idempotency
+from taskexport.api.strict import parse_body, parse_query, whole_number
+from taskexport.api.views import ContractView, documented_errors, require_match, route
+from taskexport.downloads import file_response
+from taskexport.errors import AppError, Invalid, NotFound
+from tasks import access
+from tasks.access import Action
+from tasks.models import User
+
+PER_PAGE, PER_PAGE_MOST = 50, 200
+PAGE_MOST = 1_000_000
+POLL_SECONDS = 2
+TAG = "export jobs"
+
+
+def user_of(request: Request) -> User:
+    """The signed-in user."""
+    assert isinstance(request.user, User)  # noqa: S101 - IsAuthenticated has let nobody else in
+    return request.user
+
+
+def find(request: Request, job_id: str) -> ExportJob:
+    """The visible job of this id. Raises NotFound."""
+    try:
+        return jobs.get(request.user, uuid.UUID(job_id))
+    except ValueError:
+        raise NotFound("There is no such export job.") from None
+
+
+# -- One job -------------------------------------------------------------------------------------------------------
+def _stamp(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def present(request: Request, job: ExportJob, *, single: bool = False) -> dict[str, Any]:
+    """The job in the contract's words; a single job also tells its place in the queue."""
+    file = getattr(job, "file", None)
+    rows_done, rows_total = getattr(job, "rows_done", None), getattr(job, "rows_total", None)
+    if job.status not in {JobStatus.IN_PROGRESS, JobStatus.DONE}:
+        rows_done, rows_total = 0, None
+    share = 100.0 if job.status == JobStatus.DONE else min(99.9, round(100 * (rows_done or 0) / rows_total, 1)) if rows_total else 0.0
+    live = file is not None and job.status == JobStatus.DONE and file.deleted_at is None and file.expires_at > datetime.now(UTC)
+    body: dict[str, Any] = {
+        "id": str(job.pk),
+        "org_id": str(job.organization.uuid) if job.organization else "all",
+        "org_name": job.org_name,
+        "name": job.name,
+        "type": job.type,
+        "status": job.status,
+        "result": {"error": job.error, "download_url": request.build_absolute_uri(files.link(user_of(request), file)) if live and file else ""},
+        "creation_start_date": _stamp(job.creation_start_date),
+        "creation_end_date": _stamp(job.creation_end_date),
+        "version_rev": job.version_rev,
+        "version_seq": job.version_seq,
+        "format": job.format,
+        "dataset": job.dataset,
+        "trigger": job.trigger,
+        "runner": job.runner,
+        "progress": {"rows_done": rows_done or 0, "rows_total": rows_total, "percent": share},
+        "file": {"name": file.name, "size": file.size, "sha256": file.sha256, "rows": file.rows, "expires_at": _stamp(file.expires_at)}
+        if file
+        else None,
+        "attempt": job.attempt,
+        "created_by": {"id": job.created_by.pk, "name": str(job.created_by)} if job.created_by else None,
+        "created_at": _stamp(job.created_at),
+        "queued_at": _stamp(job.queued_at),
+        "started_at": _stamp(job.started_at),
+        "finished_at": _stamp(job.finished_at),
+    }
+    if single:
+        body["queue_position"] = jobs.queue_position(job)
+    return body
+
+
+def _one(request: Request, job_id: Any) -> dict[str, Any]:
+    return {"job": present(request, jobs.get(request.user, job_id), single=True)}
+
+
+# -- The list ------------------------------------------------------------------------------------------------------
+_FILTERS = {"status", "type", "org_id", "created_from", "created_to", "page", "per_page", "cursor"}
+
+
+def _filtered(request: Request, query: dict[str, str]) -> QuerySet[ExportJob]:
+    rows = jobs.visible(request.user)
+    for key, known in (("status", JobStatus.values), ("type", list(CONFIGS))):
+        if key in query:
+            if query[key] not in known:
+                raise Invalid.field(key, f"Write one of: {', '.join(known)}.")
+            rows = rows.filter(**{key: query[key]})
+    if "org_id" in query:
+        rows = rows.filter(organization=access.find_organization(request.user, query["org_id"]))
+    for key in ("created_from", "created_to"):
+        if key in query:
+            try:
+                bound = specs.moment(query[key].replace(" ", "+"))
+            except ValueError as error:
+                raise Invalid.field(key, str(error)) from None
+            rows = rows.filter(created_at__gte=bound.at) if key == "created_from" else rows.filter(created_at__lt=bound.until)
+    return rows
+
+
+def _cursor(job: ExportJob) -> str:
+    return base64.urlsafe_b64encode(f"{job.created_at.isoformat()} {job.pk}".encode()).decode()
+
+
+def _after(rows: QuerySet[ExportJob], cursor: str) -> QuerySet[ExportJob]:
+    try:
+        at, pk = base64.urlsafe_b64decode(cursor.encode()).decode().split(" ")
+        moment, job_id = datetime.fromisoformat(at), uuid.UUID(pk)
+        if moment.tzinfo is None:
+            raise ValueError
+    except (ValueError, binascii.Error, UnicodeError):
+        raise Invalid.field("cursor", "Take the cursor from the Link header of the page before.") from None
+    return rows.filter(Q(created_at__lt=moment) | Q(created_at=moment, pk__lt=job_id))
+
+
+class JobListView(ContractView):
+    """All jobs that one may see, and new ones."""
+
+    @extend_schema(
+        operation_id="list_export_jobs",
+        tags=[TAG],
+        parameters=[
+            OpenApiParameter("status", str, enum=JobStatus.values),
+            OpenApiParameter("type", str, enum=list(CONFIGS)),
+            OpenApiParameter("org_id", str, description="An organization's uuid or id."),
+            OpenApiParameter("created_from", str, description="RFC 3339 with zone, or a day; inclusive."),
+            OpenApiParameter("created_to", str, description="RFC 3339 with zone, or a day; inclusive."),
+            OpenApiParameter("page", int),
+            OpenApiParameter("per_page", int, description=f"{PER_PAGE} unless said, at most {PER_PAGE_MOST}."),
+            OpenApiParameter("cursor", str, description="From `Link: rel=next`; in place of `page`."),
+        ],
+        responses={200: shapes.JobList, **ERRORS},
+    )
+    def get(self, request: Request) -> Response:
+        """List the export jobs of every door, newest first."""
+        query = parse_query(request, _FILTERS)
+        if {"page", "cursor"} <= set(query):
+            raise Invalid.field("cursor", "Send page or cursor, not both.")
+        page, per_page = whole_number(query, "page", 1, PAGE_MOST), whole_number(query, "per_page", PER_PAGE, PER_PAGE_MOST)
+        rows = _filtered(request, query)
+        total = rows.order_by().count()
+        start = 0 if "cursor" in query else (page - 1) * per_page
+        found = list((_after(rows, query["cursor"]) if "cursor" in query else rows)[start : start + per_page + 1])
+        body = {
+            "jobs": [present(request, job) for job in found[:per_page]],
+            "meta": {"page": page, "per_page": per_page, "total": total},
+        }
+        response = Response(body)
+        if len(found) > per_page:
+            params = request.query_params.copy()
+            params.pop("page", None)
+            params["cursor"] = _cursor(found[per_page - 1])
+            response["Link"] = f'<{request.build_absolute_uri(request.path)}?{params.urlencode()}>; rel="next"'
+        return response
+
+    @extend_schema(
+        operation_id="create_export_job",
+        tags=[TAG],
+        request=shapes.JobCreate,
+        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+        responses={201: shapes.JobBody, **ERRORS},
+        examples=[
+            OpenApiExample(
+                "January",
+                {
+                    "org_id": "3fa85f64-5717-4562-b3fc-2c963f66afa6",
+                    "org_name": "Acme Field Services",
+                    "name": "January",
+                    "type": "basic",
+                    "creation_start_date": "2024-01-01T00:00:00Z",
+                    "creation_end_date": "2024-01-31T23:59:59Z",
+                },
+                request_only=True,
+            )
+        ],
+    )
+    def post(self, request: Request) -> Response:
+        """Create an export job that can be started later."""
+        body = parse_body(shapes.JobCreate, request)
+        wish = specs.make(body)
+        organization = access.find_organization(request.user, body["org_id"], Action.RUN)
+
+        def make() -> idempotency.Answer:
+            job = jobs.create(user_of(request), organization, wish)
+            return idempotency.Answer(201, _one(request, job.pk), {"Location": request.build_absolute_uri(f"/api/v1/export-jobs/{job.pk}")})
+
+        return _answer_once(request, make)
+
+
+def _answer_once(request: Request, make: Any) -> Response:
+    call = idempotency.fingerprint(str(request.method), request.path.rstrip("/"), repr(request.data).encode())
+    answer = idempotency.once(user_of(request), request.headers.get("Idempotency-Key"), call, make)
+    return Response(answer.body, status=answer.status, headers=answer.headers)
+
+
+class JobView(ContractView):
+    """One job."""
+
+    @extend_schema(operation_id="read_export_job", tags=[TAG], responses={200: shapes.JobBody, **ERRORS})
+    def get(self, request: Request, job_id: str) -> Response:
+        """Read an export job."""
+        job = find(request, job_id)
+        response = Response({"job": present(request, job, single=True)})
+        if job.status in ACTIVE:
+            response["Retry-After"] = str(POLL_SECONDS)
+        return response
+
+
+class _Transition(ContractView):
+    """POST and PUT alike move the job; `version_rev` or `If-Match` insist on a version."""
+
+    verb: str
+
+    def _move(self, request: Request, job_id: str) -> Response:
+        job = find(request, job_id)
+        version = parse_body(shapes.VersionBody, request).get("version_rev")
+        matched = require_match(request, {"job": present(request, job, single=True)}, job.version_rev)
+        getattr(jobs, self.verb)(user_of(request), job, version or matched)
+        return Response(_one(request, job.pk))
+
+
+def _transition(verb: str, summary: str) -> type[_Transition]:
+    schema = {"tags": [TAG], "request": shapes.VersionBody, "responses": {200: shapes.JobBody, **ERRORS}, "description": summary}
+
+    class View(_Transition):
+        def post(self, request: Request, job_id: str) -> Response:
+            return self._move(request, job_id)
+
+        def put(self, request: Request, job_id: str) -> Response:
+            return self._move(request, job_id)
+
+    View.verb = verb
+    View.__name__ = f"{verb.title()}View"
+    View.__doc__ = summary
+    View.post = extend_schema(operation_id=f"{verb}_export_job", **schema)(View.post)  # type: ignore[method-assign]
+    View.put = extend_schema(operation_id=f"{verb}_export_job_by_put", **schema)(View.put)  # type: ignore[method-assign]
+    return View
+
+
+StartView = _transition("start", "Start a new job: it is queued, and a worker takes it.")
+CancelView = _transition("cancel", "Cancel a job that has not ended; a running one stops within seconds.")
+RetryView = _transition("retry", "Queue a failed or cancelled job once more.")
+
+
+class AgainView(ContractView):
+    """The same export once more."""
+
+    @extend_schema(
+        operation_id="export_job_again",
+        tags=[TAG],
+        request=None,
+        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+        responses={201: shapes.JobBody, **ERRORS},
+    )
+    def post(self, request: Request, job_id: str) -> Response:
+        """Make a new job of an ended job's frozen spec."""
+        parse_body(shapes.Nothing, request)
+        job = find(request, job_id)
+
+        def make() -> idempotency.Answer:
+            twin = jobs.again(user_of(request), job)
+            return idempotency.Answer(201, _one(request, twin.pk), {"Location": request.build_absolute_uri(f"/api/v1/export-jobs/{twin.pk}")})
+
+        return _answer_once(request, make)
+
+
+# -- What a job leaves ---------------------------------------------------------------------------------------------
+class EventsView(ContractView):
+    """The timeline."""
+
+    @extend_schema(operation_id="list_export_job_events", tags=[TAG], responses={200: shapes.EventList, **ERRORS})
+    def get(self, request: Request, job_id: str) -> Response:
+        """The job's timeline, oldest first."""
+        rows = find(request, job_id).events.select_related("actor").order_by("pk")
+        events = [
+            {
+                "at": _stamp(event.at),
+                "kind": event.kind,
+                "from_status": event.from_status or None,
+                "to_status": event.to_status or None,
+                "attempt": event.attempt,
+                "actor": {"id": event.actor.pk, "name": str(event.actor)} if event.actor else None,
+                "detail": event.detail,
+            }
+            for event in rows
+        ]
+        return Response({"events": events})
+
+
+class ReceiptView(ContractView):
+    """The signed receipt."""
+
+    @extend_schema(operation_id="read_export_job_receipt", tags=[TAG], responses={200: shapes.Receipt, **ERRORS})
+    def get(self, request: Request, job_id: str) -> Response:
+        """The file's signed receipt; it stays when the file has expired."""
+        job = find(request, job_id)
+        file = getattr(job, "file", None)
+        if file is None or job.status != JobStatus.DONE:
+            raise AppErrorNotDone(job)
+        return Response(file.receipt)
+
+
+class AppErrorNotDone(AppError):
+    """There is no file yet: 409."""
+
+    status = 409
+    code = "not_done"
+
+    def __init__(self, job: ExportJob) -> None:
+        super().__init__(f"The job is {job.status}; there is a receipt once it is done.")
+
+
+class DownloadView(ContractView):
+    """The file."""
+
+    @extend_schema(
+        operation_id="download_export_job",
+        tags=[TAG],
+        responses={
+            (200, "application/zip"): OpenApiResponse(bytes, "The file."),
+            (206, "application/zip"): OpenApiResponse(bytes, "The range that was asked for."),
+            304: None,
+            **documented_errors(410),
+            416: OpenApiResponse(None, "The range lies outside of the file."),
+            **ERRORS,
+        },
+    )
+    def get(self, request: Request, job_id: str) -> Any:
+        """Download the file; `Range` and `If-Range` resume."""
+        file = files.of_job(find(request, job_id))
+        return send(request, request.user, file, "api")
+
+    head = get
+
+
+def send(request: Any, user: Any, file: Any, door: str) -> HttpResponse:
+    """The published file as an answer, with a line in its download log unless only its head is wanted."""
+    stored = files.open_unlogged(file) if request.method == "HEAD" else files.fetch(user, file, door)
+    response = file_response(request, stored, size=file.size, sha256=file.sha256, name=file.name, content_type=file.content_type)
+    return response  # type: ignore[return-value]
+
+
+class DownloadsView(ContractView):
+    """The download log."""
+
+    @extend_schema(operation_id="list_export_job_downloads", tags=[TAG], responses={200: shapes.DownloadList, **ERRORS})
+    def get(self, request: Request, job_id: str) -> Response:
+        """Who fetched the file, and when; newest first, at most 1,000."""
+        file = getattr(find(request, job_id), "file", None)
+        rows = file.downloads.select_related("user").order_by("-pk")[:1000] if file else []
+        found = [{"at": _stamp(row.at), "user": {"id": row.user.pk, "name": str(row.user)} if row.user else None, "door": row.door} for row in rows]
+        return Response({"downloads": found})
+
+
+class ReceiptKeyView(ContractView):
+    """The public key of receipts, for everybody."""
+
+    authentication_classes = ()
+    permission_classes = ()
+
+    @extend_schema(operation_id="read_receipt_key", tags=[TAG], auth=[], responses={200: shapes.ReceiptKey, 429: ERRORS[429]})
+    def get(self, request: Request) -> Response:
+        """The Ed25519 public key that verifies receipts, 32 raw bytes in base64."""
+        return Response({"algorithm": "Ed25519", "public_key": receipts.public_key()})
+
+
+_ONE = "v1/export-jobs/<str:job_id>"
+urlpatterns: list[URLPattern] = [
+    *route("v1/export-jobs", JobListView.as_view(), "export-jobs"),
+    *route(_ONE, JobView.as_view(), "export-job"),
+    *route(f"{_ONE}/start", StartView.as_view(), "export-job-start"),
+    *route(f"{_ONE}/cancel", CancelView.as_view(), "export-job-cancel"),
+    *route(f"{_ONE}/retry", RetryView.as_view(), "export-job-retry"),
+    *route(f"{_ONE}/again", AgainView.as_view(), "export-job-again"),
+    *route(f"{_ONE}/events", EventsView.as_view(), "export-job-events"),
+    *route(f"{_ONE}/receipt", ReceiptView.as_view(), "export-job-receipt"),
+    *route(f"{_ONE}/download", DownloadView.as_view(), "export-job-download"),
+    *route(f"{_ONE}/downloads", DownloadsView.as_view(), "export-job-downloads"),
+    *route("receipt-key", ReceiptKeyView.as_view(), "receipt-key"),
+]

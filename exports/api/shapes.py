@@ -1,0 +1,158 @@
+"""The JSON shapes of contract 1."""
+
+from __future__ import annotations
+
+from rest_framework import serializers
+
+from exports.datasets import CONFIGS
+from exports.formats import FORMATS
+from exports.states import JobStatus
+from taskexport.api.strict import StrictSerializer, Text
+from taskexport.api.views import documented_errors
+
+
+class Nothing(StrictSerializer):
+    """An empty object, or no body at all."""
+
+
+class JobCreate(StrictSerializer):
+    """A wish for an export."""
+
+    org_id = Text(max_length=40, help_text="The organization's uuid or id.")
+    org_name = Text(max_length=200, help_text="Kept and echoed, never compared.")
+    name = Text(max_length=200)
+    type = Text(max_length=20, help_text=f"One of: {', '.join(CONFIGS)}.")
+    creation_start_date = Text(max_length=40, help_text="RFC 3339 with zone, or a day; inclusive.")
+    creation_end_date = Text(max_length=40, help_text="RFC 3339 with zone, or a day; inclusive.")
+    format = Text(max_length=20, required=False, help_text=f"One of: {', '.join(FORMATS)}.")
+    timezone = Text(max_length=64, required=False, help_text="IANA zone in which times are written; UTC unless said.")
+
+
+class VersionBody(StrictSerializer):
+    """The version that the call insists on; may be left out."""
+
+    version_rev = Text(max_length=30, required=False)
+
+
+class _Result(serializers.Serializer):
+    error = serializers.CharField(allow_blank=True)
+    download_url = serializers.CharField(allow_blank=True)
+
+
+class _Progress(serializers.Serializer):
+    rows_done = serializers.IntegerField()
+    rows_total = serializers.IntegerField(allow_null=True)
+    percent = serializers.FloatField()
+
+
+class _File(serializers.Serializer):
+    name = serializers.CharField()
+    size = serializers.IntegerField()
+    sha256 = serializers.CharField()
+    rows = serializers.IntegerField()
+    expires_at = serializers.DateTimeField()
+
+
+class _Person(serializers.Serializer):
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+
+
+class Job(serializers.Serializer):
+    """An export job."""
+
+    id = serializers.UUIDField()
+    org_id = serializers.CharField()
+    org_name = serializers.CharField()
+    name = serializers.CharField()
+    type = serializers.CharField()
+    status = serializers.ChoiceField(JobStatus.choices)
+    result = _Result()
+    creation_start_date = serializers.DateTimeField()
+    creation_end_date = serializers.DateTimeField()
+    version_rev = serializers.CharField()
+    version_seq = serializers.IntegerField()
+    format = serializers.CharField()
+    dataset = serializers.CharField()
+    trigger = serializers.CharField()
+    runner = serializers.CharField()
+    progress = _Progress()
+    file = _File(allow_null=True)
+    attempt = serializers.IntegerField()
+    created_by = _Person(allow_null=True)
+    created_at = serializers.DateTimeField()
+    queued_at = serializers.DateTimeField(allow_null=True)
+    started_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+
+
+class SingleJob(Job):
+    """An export job read by itself."""
+
+    queue_position = serializers.IntegerField(allow_null=True)
+
+
+class JobBody(serializers.Serializer):
+    """One job."""
+
+    job = SingleJob()
+
+
+class _Meta(serializers.Serializer):
+    page = serializers.IntegerField()
+    per_page = serializers.IntegerField()
+    total = serializers.IntegerField()
+
+
+class JobList(serializers.Serializer):
+    """A page of jobs."""
+
+    jobs = Job(many=True)
+    meta = _Meta()
+
+
+class _Event(serializers.Serializer):
+    at = serializers.DateTimeField()
+    kind = serializers.CharField()
+    from_status = serializers.CharField(allow_null=True)
+    to_status = serializers.CharField(allow_null=True)
+    attempt = serializers.IntegerField()
+    actor = _Person(allow_null=True)
+    detail = serializers.CharField(allow_blank=True)
+
+
+class EventList(serializers.Serializer):
+    """A timeline."""
+
+    events = _Event(many=True)
+
+
+class _Download(serializers.Serializer):
+    at = serializers.DateTimeField()
+    user = _Person(allow_null=True)
+    door = serializers.CharField()
+
+
+class DownloadList(serializers.Serializer):
+    """Who fetched the file."""
+
+    downloads = _Download(many=True)
+
+
+class Receipt(serializers.Serializer):
+    """A signed receipt; the signature covers the canonical JSON of `receipt`."""
+
+    receipt = serializers.DictField()
+    signature = serializers.CharField()
+    public_key = serializers.CharField()
+    algorithm = serializers.CharField()
+
+
+class ReceiptKey(serializers.Serializer):
+    """The key that verifies receipts."""
+
+    algorithm = serializers.CharField()
+    public_key = serializers.CharField()
+
+
+ERRORS = documented_errors(400, 401, 403, 404, 409, 412, 413, 415, 422, 429)

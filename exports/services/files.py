@@ -1,0 +1,70 @@
+"""Published files: links to them, and who may open them."""
+
+from __future__ import annotations
+
+from typing import Any, BinaryIO
+
+from django.conf import settings
+from django.core import signing
+from django.utils import timezone
+
+from exports import storage
+from exports.models import Download, ExportFile, ExportJob
+from exports.states import JobStatus
+from taskexport.errors import Conflict, Forbidden, Gone, NotFound
+from tasks import access
+from tasks.models import User
+
+_signer = signing.TimestampSigner(salt="taskexport.link")
+
+
+def link(user: User, file: ExportFile) -> str:
+    """A path that opens this file for this user for an hour; the user's rights are asked again when it is used."""
+    return f"/d/{_signer.sign_object([file.pk, user.pk], compress=False)}"
+
+
+def by_link(token: str) -> tuple[ExportFile, User]:
+    """The file and the user a link was made for. Raises Forbidden (tampered, expired, rights lost), NotFound, Gone."""
+    try:
+        file_id, user_id = _signer.unsign_object(token, max_age=settings.LINK_SECONDS)
+    except signing.SignatureExpired:
+        raise Forbidden("This link is older than an hour; read the job again for a new one.", code="link_expired") from None
+    except signing.BadSignature:
+        raise Forbidden("This link is not one of ours, or not whole.", code="link_invalid") from None
+    user = User.objects.filter(pk=user_id, is_active=True).first()
+    file = ExportFile.objects.select_related("job").filter(pk=file_id).first()
+    if user is None or file is None or not access.can(user, access.Action.READ, file.job.organization_id):
+        raise Forbidden("You may no longer open this file.", code="link_refused")
+    return require_present(file), user
+
+
+def of_job(job: ExportJob) -> ExportFile:
+    """The file of a visible job. Raises Conflict (not done), NotFound, Gone."""
+    if job.status != JobStatus.DONE:
+        raise Conflict(f"The job is {job.status}; there is a file once it is done.", code="not_done")
+    file = ExportFile.objects.filter(job=job).first()
+    if file is None:
+        raise NotFound("This job's file was removed.")
+    return require_present(file)
+
+
+def require_present(file: ExportFile) -> ExportFile:
+    """The file itself. Raises Gone once it has expired."""
+    if file.deleted_at is not None or file.expires_at <= timezone.now():
+        raise Gone("The file has expired. Make it again with POST …/again: that runs the same frozen spec.", code="file_expired")
+    return file
+
+
+def open_unlogged(file: ExportFile) -> BinaryIO:
+    """The stored bytes. Raises Gone."""
+    try:
+        return storage.open_file(file.key)
+    except FileNotFoundError:
+        raise Gone("The file is gone from the storage. Make it again with POST …/again.", code="file_missing") from None
+
+
+def fetch(user: Any, file: ExportFile, door: str) -> BinaryIO:
+    """The stored bytes, with a line in the download log. Raises Gone."""
+    stored = open_unlogged(file)
+    Download.objects.create(file=file, user=user, door=door)
+    return stored

@@ -1,0 +1,89 @@
+"""The receipt of a file: what it holds, counted and hashed, signed with Ed25519 so that anybody can check it years later.
+
+The signature covers the canonical JSON of `receipt`: keys sorted, no spaces, UTF-8.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from django.conf import settings
+
+RECEIPT_VERSION = 1
+
+
+def _private_key() -> Ed25519PrivateKey:
+    seed = settings.RECEIPT_KEY
+    if seed is None:
+        seed = HKDF(hashes.SHA256(), 32, None, b"taskexport receipts").derive(settings.SECRET_KEY.encode())
+    return Ed25519PrivateKey.from_private_bytes(seed)
+
+
+def public_key() -> str:
+    """The public key that verifies our receipts: 32 raw bytes in base64."""
+    raw = _private_key().public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    return base64.b64encode(raw).decode()
+
+
+def _canonical(receipt: dict[str, Any]) -> bytes:
+    return json.dumps(receipt, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def sign(receipt: dict[str, Any]) -> dict[str, Any]:
+    """The receipt with its signature and the key to check it by: `{"receipt", "signature", "public_key", "algorithm"}`."""
+    signature = base64.b64encode(_private_key().sign(_canonical(receipt))).decode()
+    return {"receipt": receipt, "signature": signature, "public_key": public_key(), "algorithm": "Ed25519"}
+
+
+def verify(path: Path, signed: dict[str, Any], trusted_key: str | None = None) -> list[str]:
+    """What is wrong with this file by its signed receipt, in sentences; empty if nothing is.
+
+    `trusted_key` is the service's public key (`/api/receipt-key`); without it the key inside the receipt is believed.
+    """
+    try:
+        receipt = signed["receipt"]
+        key = Ed25519PublicKey.from_public_bytes(base64.b64decode(trusted_key or signed["public_key"], validate=True))
+        key.verify(base64.b64decode(signed["signature"], validate=True), _canonical(receipt))
+    except (KeyError, TypeError, ValueError):
+        return ["This is no receipt of ours: receipt, signature or key is missing or unreadable."]
+    except InvalidSignature:
+        return ["The receipt's signature does not fit: it was changed, or another service signed it."]
+    problems = []
+    size = path.stat().st_size
+    if size != receipt["size"]:
+        problems.append(f"The file has {size} bytes, the receipt says {receipt['size']}.")
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if sha256 != receipt["sha256"]:
+        problems.append("The file's SHA-256 is not the receipt's: it is not the file that was exported.")
+    if not problems and receipt["format"] == "csv":
+        problems.extend(_csv_problems(path, receipt))
+    return problems
+
+
+def _csv_problems(path: Path, receipt: dict[str, Any]) -> list[str]:
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        if len(names) != 1:
+            return [f"The zip holds {len(names)} files, not one."]
+        with archive.open(names[0]) as member:  # reading to the end checks the CRC too
+            records = csv.reader(io.TextIOWrapper(member, encoding="utf-8", newline=""))
+            header = next(records, [])
+            rows = sum(1 for _ in records)
+    problems = []
+    if len(header) != len(receipt["columns"]):
+        problems.append(f"The file has {len(header)} columns, the receipt says {len(receipt['columns'])}.")
+    if rows != receipt["rows_written"]:
+        problems.append(f"The file has {rows} rows, the receipt says {receipt['rows_written']}.")
+    return problems

@@ -1,0 +1,292 @@
+"""One attempt at one job: spool, check, put, publish, with a supervisor that keeps the lease and notices its loss."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import signal
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
+
+from exports import sources, storage
+from exports.datasets import Spec
+from exports.formats import FORMATS
+from exports.models import ExportFile
+from exports.services import jobs, receipts, specs
+from exports.services.jobs import Claim
+from taskexport.errors import AppError, Conflict
+from taskexport.logs import where
+
+log = logging.getLogger(__name__)
+
+BEAT_SECONDS = 1.0
+FIRST_ROW_SECONDS = 600  # a plan may sort for long before its first row; after that it must show life
+CHECK_BYTES = 1024 * 1024
+# Drivers' own errors come through the source's connection, Django's through everything else.
+DATABASE_FAULTS = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError, sqlite3.OperationalError)
+
+
+class Stopped(Exception):
+    """The run must end now; `reason` is `lost`, `deadline` or `stopping`."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass
+class Pulse:
+    """What the run tells its supervisor (life, rows) and what the supervisor tells the run (stop)."""
+
+    life: int = 0
+    rows_total: int | None = None
+    snapshot: sources.Snapshot | None = None
+    at_first_row: bool = False
+    reason: str = ""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def beat(self) -> None:
+        """A block, or a megabyte checked: the run lives. Raises Stopped if it shall not."""
+        self.life += 1
+        self.check()
+
+    def check(self) -> None:
+        """Raises Stopped if the run shall end."""
+        if self.reason:
+            raise Stopped(self.reason)
+
+    def stop(self, reason: str) -> None:
+        """Ends the run; the first reason stays."""
+        with self._lock:
+            self.reason = self.reason or reason
+
+    @property
+    def rows_done(self) -> int:
+        return self.snapshot.rows_read if self.snapshot else 0
+
+
+class Supervisor(threading.Thread):
+    """Beats once a second on a connection of its own while the run shows life; cancels the query when the job is lost."""
+
+    def __init__(self, claim: Claim, pulse: Pulse) -> None:
+        super().__init__(name=f"supervisor-{claim.job.pk}", daemon=True)
+        self.claim, self.pulse = claim, pulse
+        self._finished = threading.Event()
+
+    def run(self) -> None:
+        started = time.monotonic()
+        seen = -1
+        try:
+            while not self._finished.wait(BEAT_SECONDS):
+                elapsed = time.monotonic() - started
+                if elapsed > settings.RUN_SECONDS:
+                    self.pulse.stop("deadline")
+                lives = self.pulse.life != seen or (self.pulse.at_first_row and elapsed < FIRST_ROW_SECONDS)
+                seen = self.pulse.life
+                try:
+                    if not self._still_ours(lives):
+                        self.pulse.stop("lost")
+                    if self.pulse.reason and self.pulse.snapshot:
+                        self.pulse.snapshot.cancel()
+                except Exception as error:
+                    # Whatever it is, a supervisor goes on: the lease lives a minute longer than a connection that broke.
+                    log.warning("beat failed", extra={"job": str(self.claim.job.pk), "error": type(error).__name__})
+                    connection.close()
+        finally:
+            connection.close()
+
+    def _still_ours(self, lives: bool) -> bool:
+        if lives:
+            return jobs.beat(self.claim, rows_done=self.pulse.rows_done, rows_total=self.pulse.rows_total)
+        return jobs.holds(self.claim)
+
+    def finish(self) -> None:
+        self._finished.set()
+        self.join()
+
+
+@contextmanager
+def _supervised(claim: Claim, pulse: Pulse) -> Iterator[None]:
+    """The supervisor around a run; SIGTERM lets the run end itself and give the job back."""
+    supervisor = Supervisor(claim, pulse)
+    in_main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, lambda *_: pulse.stop("stopping")) if in_main else None
+    supervisor.start()
+    try:
+        yield
+    finally:
+        supervisor.finish()
+        if in_main:
+            signal.signal(signal.SIGTERM, before)
+
+
+def run(claim: Claim) -> None:
+    """Runs a claimed job to its end: done, failed, given back, or left to whoever took it over. Never raises for the job's sake."""
+    pulse = Pulse()
+    extra = {"job": str(claim.job.pk), "attempt": claim.attempt.number, "organization": claim.job.organization_id}
+    try:
+        try:
+            with _supervised(claim, pulse):
+                file = _produce(claim, pulse)
+                _publish(claim, file)
+            log.info("export done", extra=extra | {"rows": file.rows, "bytes": file.size})
+        except Conflict:
+            log.info("export taken away", extra=extra)
+        except Stopped as stop:
+            _stopped(claim, stop.reason)
+            log.info("export stopped", extra=extra | {"reason": stop.reason})
+        except Exception as error:
+            if pulse.reason:  # the cancelled query's own error
+                _stopped(claim, pulse.reason)
+                log.info("export stopped", extra=extra | {"reason": pulse.reason})
+            else:
+                code = _failed(claim, error)
+                log.warning("export failed", extra=extra | {"code": code, "where": where(error)})
+    except Conflict:
+        log.info("export taken away", extra=extra)
+    except (DatabaseError, InterfaceError) as error:
+        # The database is away: nothing can be said now, and the lapsing lease will say it.
+        log.warning("export left to its lease", extra=extra | {"error": type(error).__name__})
+        connection.close()
+
+
+def _stopped(claim: Claim, reason: str) -> None:
+    if reason == "stopping":
+        jobs.give_back(claim, "worker_stopped", "The worker was stopped; the job goes on elsewhere.", is_fault=False)
+    elif reason == "deadline":
+        jobs.fail(claim, "deadline", f"The export ran longer than {settings.RUN_SECONDS // 60} minutes. Export a shorter period.")
+
+
+def _failed(claim: Claim, error: Exception) -> str:
+    """Gives the job back for a transient fault, fails it for a lasting one; returns the code."""
+    if isinstance(error, AppError):
+        code, text = error.code, error.message
+        jobs.fail(claim, code, text)
+    elif isinstance(error, OSError):
+        code = "storage_unavailable"
+        jobs.give_back(claim, code, "The file could not be written.", is_fault=True)
+    elif isinstance(error, DATABASE_FAULTS):
+        code = "database_unavailable"
+        jobs.give_back(claim, code, "The database did not answer.", is_fault=True)
+    else:
+        code = "internal_error"
+        jobs.fail(claim, code, f"An error of ours ({type(error).__name__}). It is in the log under this job's id.")
+    return code
+
+
+def _produce(claim: Claim, pulse: Pulse) -> ExportFile:
+    """Spools, checks and stores the file of this attempt; whatever it made is gone again if it raises."""
+    job = claim.job
+    jobs.run_rights(job)
+    spec = Spec.from_json(job.spec)
+    format_ = FORMATS[spec.format]
+    storage.require_space()
+    spool = storage.spool_path(claim.attempt.spool_name)
+    try:
+        size, sha256, counted, written, snapshot_at = _spool(claim, pulse, spec, spool)
+        if written != counted:
+            raise AppError(f"The file has {written} rows where the database counted {counted}.", code="incomplete")
+        _check_spool(spool, size, sha256, pulse)
+        name = format_.file_name(job.pk)
+        receipt = _receipt(claim, spec, name=name, size=size, sha256=sha256, counted=counted, written=written, snapshot_at=snapshot_at)
+        key = f"{claim.attempt.key_prefix}/{name}"
+        storage.put(spool, key)
+    finally:
+        spool.unlink(missing_ok=True)
+    return ExportFile(
+        job=job,
+        attempt=claim.attempt.number,
+        key=key,
+        name=name,
+        content_type=format_.content_type,
+        size=size,
+        sha256=sha256,
+        rows=written,
+        receipt=receipts.sign(receipt),
+        expires_at=datetime.now(UTC) + timedelta(days=settings.FILE_DAYS),
+    )
+
+
+def _spool(claim: Claim, pulse: Pulse, spec: Spec, path: Path) -> tuple[int, str, int, int, datetime]:
+    """Writes the file; returns (size in bytes, sha256, rows counted, rows written, time of the snapshot)."""
+    job = claim.job
+    format_ = FORMATS[spec.format]
+    query = sources.compile_query(spec, [job.organization_id])
+    digest, size = hashlib.sha256(), 0
+    with storage.open_spool(path) as spool, sources.snapshot(format_.style(spec)) as snapshot:
+        snapshot_at = datetime.now(UTC)
+        pulse.snapshot, pulse.at_first_row = snapshot, True
+        try:
+            counted = snapshot.count(query)
+            pulse.rows_total = counted
+            pulse.check()
+            for piece in format_.write(snapshot, query, spec, job_id=job.pk, modified_at=snapshot_at):
+                pulse.at_first_row = pulse.at_first_row and not snapshot.rows_read
+                digest.update(piece)
+                size += spool.write(piece)
+                pulse.beat()
+            written = snapshot.rows_read
+        finally:
+            pulse.snapshot, pulse.at_first_row = None, False
+    return size, digest.hexdigest(), counted, written, snapshot_at
+
+
+def _check_spool(path: Path, size: int, sha256: str, pulse: Pulse) -> None:
+    """Reads the file back: what lies on the disk must be what was written. Raises OSError."""
+    digest, found = hashlib.sha256(), 0
+    with path.open("rb") as spool:
+        while piece := spool.read(CHECK_BYTES):
+            digest.update(piece)
+            found += len(piece)
+            pulse.beat()
+    if found != size or digest.hexdigest() != sha256:
+        raise OSError("the spooled file differs from what was written")
+
+
+def _receipt(claim: Claim, spec: Spec, *, name: str, size: int, sha256: str, counted: int, written: int, snapshot_at: datetime) -> dict[str, Any]:
+    job = claim.job
+    return {
+        "receipt_version": receipts.RECEIPT_VERSION,
+        "job": str(job.pk),
+        "attempt": claim.attempt.number,
+        "organization": str(job.organization.uuid) if job.organization else None,
+        "requested_by": job.created_by_id,
+        "file": name,
+        "format": spec.format,
+        "size": size,
+        "sha256": sha256,
+        "rows_counted": counted,
+        "rows_written": written,
+        "columns": [{"key": key, "title": title} for key, title in spec.columns],
+        "filter_in_words": specs.in_words(spec),
+        "spec": spec.to_json(),
+        "spec_version": spec.spec_version,
+        "timezone": spec.timezone,
+        "snapshot_at": snapshot_at.isoformat(),
+    }
+
+
+def _publish(claim: Claim, file: ExportFile) -> None:
+    """Publishes the stored file, or removes it if the job is no longer ours. Raises Conflict."""
+    try:
+        jobs.publish(claim, file)
+    except Conflict:
+        storage.delete(file.key)
+        raise
+    except DatabaseError:
+        # The commit may have reached the database although its answer did not reach us: ask before touching the file.
+        connection.close()
+        if not ExportFile.objects.filter(job=claim.job, key=file.key).exists():
+            storage.delete(file.key)
+        raise

@@ -1,0 +1,113 @@
+"""A wish becomes a checked spec, before any job exists. Every refusal names its field and the cure."""
+
+from __future__ import annotations
+
+import re
+import zoneinfo
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from exports.datasets import CONFIGS, Spec, builtin_columns
+from exports.formats import FORMATS
+from taskexport.errors import FieldError, Invalid
+
+NAME_LENGTH = 200
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A job as it was asked for, checked, with its frozen spec."""
+
+    org_name: str
+    name: str
+    type: str
+    creation_start_date: datetime
+    creation_end_date: datetime
+    spec: Spec
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A time as a bound: `at` as a start, everything before `until` as an inclusive end (its whole second, or day)."""
+
+    at: datetime
+    until: datetime
+
+
+_RFC3339 = re.compile(
+    r"(?P<day>\d{4}-\d{2}-\d{2})(?:[Tt ](?P<time>\d{2}:\d{2}:\d{2})(?:\.(?P<fraction>\d{1,9}))?(?P<zone>[Zz]|[+-]\d{2}:\d{2})?)?", re.ASCII
+)
+
+
+def moment(text: str) -> Moment:
+    """An RFC 3339 time with its zone, or a day in UTC. Raises ValueError with the cure."""
+    match = _RFC3339.fullmatch(text)
+    if not match:
+        raise ValueError("Write a time such as 2024-01-31T23:59:59Z, or a day such as 2024-01-31.")
+    try:
+        if match["time"] is None:
+            at, width = datetime.fromisoformat(match["day"]).replace(tzinfo=UTC), timedelta(days=1)
+        elif match["zone"] is None:
+            raise ValueError("The time has no zone; add Z or an offset such as +02:00.")
+        else:
+            fraction = (match["fraction"] or "")[:6].ljust(6, "0")
+            zone = "+00:00" if match["zone"] in "Zz" else match["zone"]
+            at = datetime.fromisoformat(f"{match['day']}T{match['time']}.{fraction}{zone}").astimezone(UTC)
+            width = timedelta(microseconds=1) if match["fraction"] else timedelta(seconds=1)
+    except OverflowError:
+        raise ValueError("The time is out of range.") from None
+    try:
+        return Moment(at, at + width)
+    except OverflowError:
+        return Moment(at, datetime.max.replace(tzinfo=UTC))
+
+
+def make(values: dict[str, Any]) -> Wish:
+    """A wish from plain values: `org_name`, `name`, `type`, `creation_start_date`, `creation_end_date` (texts or Moments),
+    `format` (default csv) and `timezone` (default UTC). Raises Invalid with all that is wrong at once."""
+    errors: list[FieldError] = []
+
+    def reject(field: str, detail: str) -> None:
+        errors.append(FieldError(field, "invalid", detail))
+
+    moments = {}
+    for field in ("creation_start_date", "creation_end_date"):
+        value = values[field]
+        try:
+            moments[field] = value if isinstance(value, Moment) else moment(value)
+        except ValueError as error:
+            reject(field, str(error))
+    if len(moments) == 2 and moments["creation_end_date"].until <= moments["creation_start_date"].at:
+        reject("creation_end_date", "The end lies before the start; exchange them.")
+    if values["type"] not in CONFIGS:
+        reject("type", f"Write one of: {', '.join(CONFIGS)}.")
+    format_name = values.get("format", "csv")
+    if format_name not in FORMATS:
+        reject("format", f"Write one of: {', '.join(FORMATS)}.")
+    zone = values.get("timezone", "UTC")
+    if zone not in zoneinfo.available_timezones():
+        reject("timezone", "Write an IANA time zone such as Europe/Amsterdam.")
+    for field in ("org_name", "name"):
+        if not values[field].strip() or len(values[field]) > NAME_LENGTH:
+            reject(field, f"Write 1 to {NAME_LENGTH} characters.")
+    if errors:
+        raise Invalid("; ".join(f"{error.field}: {error.detail}" for error in errors), fields=errors)
+    start, end = moments["creation_start_date"], moments["creation_end_date"]
+    spec = Spec(
+        dataset="tasks",
+        config=values["type"],
+        columns=builtin_columns(values["type"]),
+        created_from=start.at,
+        created_before=end.until,
+        format=format_name,
+        timezone=zone,
+    )
+    # A whole day is kept as its last instant, so that what the job shows is what it exports.
+    stated_end = end.at if end.until - end.at <= timedelta(seconds=1) else end.until - timedelta(microseconds=1)
+    return Wish(values["org_name"], values["name"], values["type"], start.at, stated_end, spec)
+
+
+def in_words(spec: Spec) -> str:
+    """The spec's filter as a sentence."""
+    return f"{spec.dataset} created from {spec.created_from.isoformat()} up to, but not at, {spec.created_before.isoformat()}"

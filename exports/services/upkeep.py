@@ -1,0 +1,61 @@
+"""What happens each minute, one at a time: lost workers reaped, waiting jobs rung for, litter swept."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.db import DatabaseError, transaction
+from django.db.models.functions import Now
+
+from exports import storage
+from exports.models import JobAttempt, TickLease
+from exports.services import jobs
+from taskexport import idempotency
+from tasks import sessions
+
+log = logging.getLogger(__name__)
+
+TICK_LEASE_SECONDS = 240  # longer than a tick ever takes; the control cluster kills it at 300
+
+
+def tick(holder: str) -> dict[str, int]:
+    """Does each unit on its own, so that one that breaks stops no other; returns what each did. Empty: another tick is at it."""
+    if not _take_lease(holder):
+        return {}
+    units: dict[str, Callable[[], int]] = {"reaped": jobs.reap, "rung": jobs.ring_for_waiting, "swept": sweep, "forgotten": _forget}
+    done = {}
+    try:
+        for name, unit in units.items():
+            try:
+                done[name] = unit()
+            except (DatabaseError, OSError) as error:
+                log.warning("tick unit failed", extra={"unit": name, "error": type(error).__name__})
+    finally:
+        TickLease.objects.filter(name="tick", holder=holder).update(until_at=Now())
+    return done
+
+
+def _take_lease(holder: str) -> bool:
+    with transaction.atomic():
+        TickLease.objects.get_or_create(name="tick", defaults={"until_at": Now()})
+        free = TickLease.objects.filter(name="tick", until_at__lte=Now())
+        return bool(free.update(holder=holder, until_at=Now() + timedelta(seconds=TICK_LEASE_SECONDS)))
+
+
+def _forget() -> int:
+    """Drops what has outlived its use: answers kept for repeated calls, ended sign-ins."""
+    return idempotency.forget() + sessions.forget()
+
+
+def sweep() -> int:
+    """Deletes what attempts that ended without publishing left in spool and storage; a published file never. How many files."""
+    swept = 0
+    for attempt in JobAttempt.objects.filter(swept=False).exclude(outcome__in=["", "done"]).select_related("job").order_by("pk")[:1000]:
+        spool = storage.spool_path(attempt.spool_name)
+        swept += spool.exists()
+        spool.unlink(missing_ok=True)
+        swept += storage.delete_folder(attempt.key_prefix)
+        JobAttempt.objects.filter(pk=attempt.pk).update(swept=True)
+    return swept

@@ -1,0 +1,80 @@
+"""Where files live: spooled below VAR while they grow, then put under a key in one step. Nobody reads a half-written file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+from typing import BinaryIO
+
+from django.conf import settings
+
+FREE_BYTES = 64 * 1024 * 1024  # below this the disk counts as full before it is
+
+
+def _directory(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path
+
+
+def spool_path(name: str) -> Path:
+    """Where a file of this name grows; the directory exists."""
+    return _directory(settings.SPOOL_ROOT) / name
+
+
+def open_spool(path: Path) -> BinaryIO:
+    """A new file, readable by us alone. Raises FileExistsError rather than share one."""
+    return os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600), "w+b", buffering=0)
+
+
+def require_space() -> None:
+    """Raises OSError when the disk is nearly full: better not to start than to fail half way."""
+    if shutil.disk_usage(_directory(settings.SPOOL_ROOT)).free < FREE_BYTES:
+        raise OSError("no space left for exports")
+
+
+def _path(key: str) -> Path:
+    path = (settings.FILES_ROOT / key).resolve()
+    if not path.is_relative_to(settings.FILES_ROOT.resolve()):
+        raise ValueError("a storage key never leaves the storage root")
+    return path
+
+
+def put(spool: Path, key: str) -> None:
+    """Moves a finished spool file to its key, durably and at once: the key holds all of it or does not exist.
+
+    Keys are never used twice (an attempt's random token is part of each). Raises OSError if the disk refuses.
+    """
+    path = _path(key)
+    _directory(path.parent)
+    with spool.open("rb") as file:
+        os.fsync(file.fileno())
+    os.replace(spool, path)  # one file system: both lie below VAR
+    descriptor = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def open_file(key: str) -> BinaryIO:
+    """The stored bytes. Raises FileNotFoundError."""
+    return _path(key).open("rb")
+
+
+def delete(key: str) -> None:
+    """Removes a stored file and the directories it leaves empty; one that is gone already is fine."""
+    path = _path(key)
+    path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # not empty: somebody else's attempt
+        for directory in (path.parent, path.parent.parent):
+            directory.rmdir()
+
+
+def delete_folder(prefix: str) -> int:
+    """Removes everything under a prefix; returns how many files there were."""
+    names = [path for path in _path(prefix).glob("*") if path.is_file()]
+    for path in names:
+        delete(f"{prefix}/{path.name}")
+    return len(names)

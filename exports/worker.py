@@ -1,0 +1,29 @@
+"""Door 1, the queue: what django-q2 calls."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from exports.services import jobs, runner, upkeep
+
+
+def worker_name() -> str:
+    """`host:pid` of this process."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def run_next() -> None:
+    """A doorbell: claims the fairest waiting job and runs it; finds none if somebody else was quicker."""
+    claim = jobs.claim(worker_name())
+    if claim is None:
+        return
+    try:
+        runner.run(claim)
+    finally:
+        jobs.ring_if_waiting()
+
+
+def tick() -> dict[str, int]:
+    """The minute's chores."""
+    return upkeep.tick(worker_name())

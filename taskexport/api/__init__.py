@@ -1,0 +1,1 @@
+"""The REST kit that every contract stands on."""

@@ -1,0 +1,110 @@
+"""What a contract's view stands on: routes with and without slash, ETags, documented errors."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from django.urls import URLPattern, path
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.utils import OpenApiResponse
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from taskexport.api.errors import plain_body
+from taskexport.api.strict import JSONOnly
+from taskexport.errors import AppError, PreconditionFailed
+
+
+class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """How the OpenAPI document names our authentication."""
+
+    target_class = "taskexport.api.auth.BearerAuthentication"
+    name = "bearerAuth"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer", "description": "A JWT from /api/token, or a service account's ID:SECRET."}
+
+
+def route(pattern: str, view: Any, name: str) -> list[URLPattern]:
+    """The same view with and without a trailing slash; a redirect between them would lose a POST's body."""
+    return [path(pattern, view, name=name), path(f"{pattern}/", view, name=f"{name}-slash")]
+
+
+def only_slashless_routes(endpoints: list[tuple[str, str, str, Any]]) -> list[tuple[str, str, str, Any]]:
+    """Drops the twins with a trailing slash from the OpenAPI document."""
+    return [endpoint for endpoint in endpoints if not endpoint[0].endswith("/")]
+
+
+def etag(body: Any) -> str:
+    """The weak ETag of an answered body."""
+    text = json.dumps(body, sort_keys=True, default=str)
+    return f'W/"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
+
+
+def require_match(request: Request, body: Any, version_rev: str) -> str | None:
+    """The version that the call insists on by `If-Match` (an ETag of ours or a version_rev), None without one. Raises PreconditionFailed."""
+    header = request.headers.get("If-Match")
+    if header is None or header.strip() == "*":
+        return None
+    if not {etag(body), f'"{version_rev}"', version_rev} & {part.strip() for part in header.split(",")}:
+        raise PreconditionFailed("If-Match names an older version; read it again.", code="stale_etag")
+    return version_rev
+
+
+class ContractView(APIView):
+    """A view of one contract: it knows the contract's error body and answers GET with a weak ETag."""
+
+    content_negotiation_class = JSONOnly
+
+    def error_body(self, error: AppError) -> dict[str, Any]:
+        """This contract's body of an error."""
+        return plain_body(error)
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        if request.method in {"GET", "HEAD"} and response.status_code == 200 and isinstance(response, Response):
+            response["ETag"] = etag(response.data)
+            if response["ETag"] in {part.strip() for part in request.headers.get("If-None-Match", "").split(",")}:
+                response.status_code, response.data = 304, None
+        response.headers.setdefault("Cache-Control", "private, no-store")
+        return response
+
+
+class FieldErrorBody(serializers.Serializer):
+    """One rejected field."""
+
+    field = serializers.CharField(allow_blank=True)
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
+class ErrorBody(serializers.Serializer):
+    """What went wrong."""
+
+    message = serializers.CharField()
+    error_code = serializers.CharField()
+    field_errors = FieldErrorBody(many=True, required=False)
+
+
+_MEANINGS = {
+    400: "The input is wrong; `field_errors` says where.",
+    401: "Not signed in.",
+    403: "The role is too low.",
+    404: "There is no such thing, for you.",
+    409: "The present state does not allow it, or version_rev is stale.",
+    410: "The file has expired; make it again.",
+    412: "If-Match is stale.",
+    413: "The body is too large.",
+    415: "The body is not JSON.",
+    422: "The Idempotency-Key was used with another request.",
+    429: "Too many calls; see Retry-After.",
+}
+
+
+def documented_errors(*statuses: int) -> dict[int, OpenApiResponse]:
+    """These statuses for the OpenAPI document."""
+    return {status: OpenApiResponse(ErrorBody, _MEANINGS[status]) for status in statuses}

@@ -1,0 +1,80 @@
+"""Two temporary tables the rows wait in, so that neither Python's memory nor a lock grows with the file."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import DatabaseError
+
+from tasks.importing.mapping import ATTRIBUTES, NAMED, PLAIN
+from tasks.models import Task
+
+
+@dataclass(frozen=True)
+class Staging:
+    """The tables of one import: `rows` (line, task_id and a column a target) and `people` (line, position, key, text)."""
+
+    connection: Any
+    rows: str
+    people: str
+    columns: tuple[str, ...]
+
+    def execute(self, sql: str, params: tuple[Any, ...] | list[Any] = ()) -> int:
+        """Runs one statement, in which {rows} and {people} stand for the tables, and returns its row count."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql.format(rows=self.rows, people=self.people), params)
+            return cursor.rowcount
+
+    def fetch(self, sql: str, params: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """Like `execute`, but returns the rows."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql.format(rows=self.rows, people=self.people), params)
+            return cursor.fetchall()
+
+    def add(self, rows: list[list[Any]], people: list[tuple[Any, ...]]) -> None:
+        """Appends a batch: rows as (line, *columns), people as (line, position, key, text)."""
+        quoted = [f'"{name}"' for name in ("line", *self.columns)]
+        _append(self.connection, self.rows, quoted, rows)
+        _append(self.connection, self.people, ["line", "position", "key", "text"], people)
+
+
+@contextmanager
+def open_staging(connection: Any, columns: tuple[str, ...]) -> Iterator[Staging]:
+    """Makes the tables for these columns, and drops them at the end."""
+    token = secrets.token_hex(6)
+    staging = Staging(connection, f"import_rows_{token}", f"import_people_{token}", columns)
+    typed = "".join(f', "{name}" {_type(connection, name)}' for name in columns)
+    try:
+        staging.execute(f"CREATE TEMPORARY TABLE {{rows}} (line bigint, task_id bigint{typed})")
+        staging.execute("CREATE TEMPORARY TABLE {people} (line bigint, position integer, key text, text text)")
+        yield staging
+    finally:
+        # Inside a broken transaction they cannot be dropped, but they go with it.
+        with suppress(DatabaseError):
+            staging.execute("DROP TABLE IF EXISTS {rows}")
+            staging.execute("DROP TABLE IF EXISTS {people}")
+
+
+def _type(connection: Any, name: str) -> str:
+    if name in NAMED:
+        return "text"
+    field = Task._meta.get_field(name) if name == ATTRIBUTES else PLAIN[name]
+    return str(field.db_type(connection))
+
+
+def _append(connection: Any, table: str, columns: list[str], rows: list[Any]) -> None:
+    if not rows:
+        return
+    names = ", ".join(columns)
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            with cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(row)
+        else:
+            # Temporary tables live in a file of their own: the main database is not locked.
+            cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({', '.join(['%s'] * len(columns))})", rows)
