@@ -137,7 +137,8 @@ def python_text(kind: Kind, style: Style) -> Callable[[Any], Any] | None:
         return _guarded if style.guard else None
     if kind is Kind.DATETIME:
         return _utc if style.zone == "UTC" else _zoned(style.zone)
-    return {Kind.DECIMAL: _decimal, Kind.BOOLEAN: _boolean, Kind.UUID: _uuid}.get(kind)
+    plain_kinds: dict[Kind, Callable[[Any], Any]] = {Kind.DECIMAL: _decimal, Kind.BOOLEAN: _boolean, Kind.UUID: _uuid}
+    return plain_kinds.get(kind)
 
 
 def _guarded(value: str | None) -> str | None:

@@ -45,7 +45,7 @@ def file_response(request: Any, stored: BinaryIO, *, size: int, sha256: str, nam
             headers["Content-Range"] = f"bytes {first}-{last}/{size}"
     for key, value in headers.items():
         response[key] = value
-    return response  # type: ignore[no-any-return]
+    return response
 
 
 def _bounds(first: str, last: str, size: int) -> tuple[int, int] | None:

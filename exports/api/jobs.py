@@ -244,7 +244,7 @@ class _Transition(ContractView):
 
 
 def _transition(verb: str, summary: str) -> type[_Transition]:
-    schema = {"tags": [TAG], "request": shapes.VersionBody, "responses": {200: shapes.JobBody, **ERRORS}, "description": summary}
+    schema: dict[str, Any] = {"tags": [TAG], "request": shapes.VersionBody, "responses": {200: shapes.JobBody, **ERRORS}, "description": summary}
 
     class View(_Transition):
         def post(self, request: Request, job_id: str) -> Response:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -108,7 +108,7 @@ def retry(user: User, job: ExportJob, version_rev: str | None = None) -> None:
 
 def _queue(job: ExportJob, kind: str, sources: set[JobStatus], user: User, version_rev: str | None) -> None:
     with transaction.atomic():
-        fresh = {"crashes": 0, "faults": 0, "error": "", "error_code": "", "started_at": None, "finished_at": None}
+        fresh: dict[str, Any] = {"crashes": 0, "faults": 0, "error": "", "error_code": "", "started_at": None, "finished_at": None}
         _move(job.pk, JobStatus.QUEUED, kind, sources=sources, actor=user, version_rev=version_rev, queued_at=Now(), available_at=Now(), **fresh)
         ring()
 
@@ -191,11 +191,8 @@ def _running() -> QuerySet[ExportJob]:
 def _organizations_in_turn() -> list[int]:
     waiting = _waiting().order_by().values("organization").annotate(first=Min("queued_at"), served=F("organization__last_claimed_at"))
     running = dict(_running().order_by().values_list("organization").annotate(Count("pk")))
-    never = datetime.min.replace(tzinfo=None)
-    turns = [
-        (running.get(row["organization"], 0), row["served"].replace(tzinfo=None) if row["served"] else never, row["first"], row["organization"])
-        for row in waiting
-    ]
+    never = datetime.min.replace(tzinfo=UTC)
+    turns = [(running.get(row["organization"], 0), row["served"] or never, row["first"], row["organization"]) for row in waiting]
     return [turn[-1] for turn in sorted(turns) if turn[0] < settings.MAX_RUNNING]
 
 
@@ -281,7 +278,7 @@ def _reap_one(attempt: JobAttempt) -> bool:
         with transaction.atomic():  # the job's row before the attempt's, as everywhere: no deadlock
             if crashes >= MAX_CRASHES:
                 error = f"The export was lost {crashes} times together with its worker, the last time on {attempt.worker}."
-                changes = {"error": error, "error_code": "worker_lost", "crashes": crashes, "finished_at": Now()}
+                changes: dict[str, Any] = {"error": error, "error_code": "worker_lost", "crashes": crashes, "finished_at": Now()}
                 _move(job.pk, JobStatus.FAILED, "failed", attempt_is=attempt.number, detail=error, **changes)
             else:
                 _requeue(job.pk, attempt.number, "lease_lapsed", 0, detail=f"worker {attempt.worker} is lost", crashes=crashes)

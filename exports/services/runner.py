@@ -222,6 +222,7 @@ def _spool(claim: Claim, pulse: Pulse, spec: Spec, path: Path) -> tuple[int, str
     """Writes the file; returns (size in bytes, sha256, rows counted, rows written, time of the snapshot)."""
     job = claim.job
     format_ = FORMATS[spec.format]
+    assert job.organization_id is not None  # noqa: S101 - only direct exports have none, and they never come here
     query = sources.compile_query(spec, [job.organization_id])
     digest, size = hashlib.sha256(), 0
     with storage.open_spool(path) as spool, sources.snapshot(format_.style(spec)) as snapshot:

@@ -19,7 +19,7 @@ from taskexport.api.strict import JSONOnly
 from taskexport.errors import AppError, PreconditionFailed
 
 
-class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class BearerScheme(OpenApiAuthenticationExtension):
     """How the OpenAPI document names our authentication."""
 
     target_class = "taskexport.api.auth.BearerAuthentication"
