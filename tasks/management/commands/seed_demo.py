@@ -34,7 +34,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.PRODUCTION:
-            raise CommandError("The demo's passwords are public, so it never runs in production. Set TASKEXPORT_ENV=development on a machine for trying out.")
+            raise CommandError(
+                "The demo's passwords are public, so it never runs in production. Set TASKEXPORT_ENV=development on a machine for trying out."
+            )
         if options["tasks"] < 0:
             raise CommandError("--tasks: write a whole number from 0 upwards.")
         with transaction.atomic():
@@ -49,7 +51,9 @@ class Command(BaseCommand):
             token = _token(acme)
         make_tasks(acme, options["tasks"], seed=1)
         make_tasks(globex, 500, seed=2)
-        self.stdout.write(f"{acme}: {Task.objects.filter(organization=acme).count():,} tasks. {globex}: {Task.objects.filter(organization=globex).count():,} tasks.")
+        self.stdout.write(
+            f"{acme}: {Task.objects.filter(organization=acme).count():,} tasks. {globex}: {Task.objects.filter(organization=globex).count():,} tasks."
+        )
         self.stdout.write("People, each with the password below: " + ", ".join(email for email, _ in PEOPLE.values()))
         self.stdout.write(json.dumps(_summary(acme, globex, platform, token)))
 
