@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import UTC, date, datetime
+import random
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
@@ -17,7 +18,7 @@ from openpyxl import Workbook
 
 from taskexport.errors import Invalid, NotFound
 from tasks import importing
-from tasks.importing.cells import settle
+from tasks.importing.times import reader, settle
 from tasks.models import Case, Flow, Hub, Member, Organization, Subject, Task
 
 pytestmark = pytest.mark.django_db
@@ -87,6 +88,21 @@ def errors(result: importing.ImportResult) -> list[str]:
 )
 def test_a_local_time_is_settled(zone: str, local: str, instant: str) -> None:
     assert settle(datetime.fromisoformat(local), ZoneInfo(zone)) == datetime.fromisoformat(instant).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize("pattern", [US_TIME, "%Y-%m-%d %H:%M", "%d.%m.%Y", "%I %H %Y", "%H:%M:%S %p", "%Y%m%d%H", "%d %m", "%H%%%Y", "%d %b %y"])
+def test_a_format_reads_what_strptime_reads(pattern: str) -> None:
+    def outcome(read: Any, text: str) -> Any:
+        try:
+            return read(text)
+        except ValueError:
+            return "refused"
+
+    rng = random.Random(1)
+    for _ in range(500):
+        time = datetime(1900, 1, 1) + timedelta(seconds=rng.randrange(8_000 * 365 * 86_400))
+        text = "".join(char if rng.random() < 0.97 else rng.choice("0123456789 /APM") for char in time.strftime(pattern))
+        assert outcome(reader(pattern), text) == outcome(lambda given: datetime.strptime(given, pattern), text)
 
 
 def test_a_time_with_an_offset_is_kept(load: Any) -> None:

@@ -130,7 +130,7 @@ def _write_tasks(staging: Staging, organization: Organization, has_people: bool)
         elif field.name == "created_at":
             put("created_at", "%s", now, update=False)
         else:
-            put(field.column, "%s", _default(field, connection), update=False)
+            put(str(field.column), "%s", _default(field, connection), update=False)
     if "case" in staging.columns and "subject" not in staging.columns:
         # A subject belongs to its case, so it cannot stay when the case changes.
         updates.append(f"subject_id = CASE WHEN {TASKS}.case_id = excluded.case_id THEN {TASKS}.subject_id END")

@@ -176,7 +176,7 @@ def _convert(plan: Plan, line: int, row: list[Cell], people: list[tuple[Any, ...
     errors: list[RowError] = []
     values: list[Any] = [line]
     members: list[tuple[str, str]] = []
-    if NOT_TEXT.search("\n".join(map(cells.text_of, row))):
+    if NOT_TEXT.search("\n".join(cell for cell in row if isinstance(cell, str))):
         return None, _no_text(plan, line, row)
     for column in plan.columns:
         try:
