@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import zipfile
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
@@ -249,6 +250,7 @@ def test_only_a_hundred_errors_are_listed_and_all_are_counted(load: Any) -> None
         ("zip", "1" * 21, "21 characters where 20 fit"),
         ("flow", "x" * 201, "201 characters where 200 fit"),
         ("assignee", "Ann;" + "x" * 201, "201 characters where a member's name has at most 200"),
+        ("assignee", "Ann; bob@", "'bob@' has an @ and is no e-mail address"),
         ("city", "a\0b", "it holds a NUL character"),
     ],
 )
@@ -431,6 +433,20 @@ def test_a_workbook_s_errors_count_its_rows(load_workbook: Any) -> None:
         "line 4, column Subject: title is empty",
         "line 5: a cell lies right of the last header: 4 cells where the header has 2",
     ]
+    assert not Task.objects.exists()
+
+
+def test_a_damaged_workbook_is_refused(load: Any, tmp_path: Path) -> None:
+    book = Workbook()
+    for number in range(300):
+        book.active.append(["Id", "Subject"] if number == 0 else [number, f"task {number}"])
+    book.save(tmp_path / "whole.xlsx")
+    with zipfile.ZipFile(tmp_path / "whole.xlsx") as whole, zipfile.ZipFile(tmp_path / "cut.xlsx", "w") as cut:
+        for name in whole.namelist():
+            content = whole.read(name)
+            cut.writestr(name, content[: len(content) // 2] if "sheet1" in name else content)
+    with pytest.raises(Invalid, match="The workbook cannot be read after row 1"):
+        load((tmp_path / "cut.xlsx").read_bytes())
     assert not Task.objects.exists()
 
 

@@ -12,6 +12,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 from django.db import models
 
 from tasks.importing.mapping import ASSIGNEE, NAMED, PLAIN, Target
@@ -195,6 +196,16 @@ def people(text: str) -> list[tuple[str, str]]:
         name = part.strip()
         if len(name) > NAME_CHARS:
             raise ValueError(f"{len(name)} characters where a member's name has at most {NAME_CHARS}")
+        if "@" in name:
+            _check_email(name)
         if name:
             found.setdefault(name.lower() if "@" in name else name, name)
     return list(found.items())
+
+
+@lru_cache(maxsize=1024)  # the same members come again and again
+def _check_email(text: str) -> None:
+    try:
+        validate_email(text)
+    except ValidationError:
+        raise ValueError(f"{shown(text)} has an @ and is no e-mail address") from None

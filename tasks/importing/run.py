@@ -218,8 +218,8 @@ def _drop_twins(staging: Staging, plan: Plan, result: ImportResult) -> None:
         if found:
             errors = [RowError(line, header, f"{cells.shown(text)} is there twice, first in line {first}") for line, text, first in found]
             result.errors = sorted([*result.errors, *errors], key=lambda error: error.line)[:LISTED_ERRORS]
+            staging.execute(f"DELETE FROM {{people}} WHERE line IN (SELECT line FROM {twins})")
             result.bad += staging.execute(f"DELETE FROM {{rows}} WHERE line IN (SELECT line FROM {twins})")
-            staging.execute("DELETE FROM {people} WHERE line NOT IN (SELECT line FROM {rows})")
     if staging.connection.vendor == "postgresql":
         staging.execute("ANALYZE {rows}")
         staging.execute("ANALYZE {people}")
