@@ -147,7 +147,6 @@ def _task(
         longitude=_near(rng, longitude) if has_place else None,
         attributes=_attributes(rng, number),
         created_at=created_at,
-        updated_at=created_at,
     )
     return task, people
 

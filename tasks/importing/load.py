@@ -76,7 +76,7 @@ def _make_members(staging: Staging, organization: Organization) -> None:
     staging.execute(
         f"INSERT INTO {MEMBERS} (organization_id, name, email)"
         " SELECT CAST(%s AS bigint), min(p.text), CASE WHEN p.key LIKE '%%@%%' THEN p.key ELSE '' END FROM {people} p"
-        f" WHERE p.key NOT IN (SELECT m.key FROM {MEMBER_BY_KEY} m) GROUP BY p.key ORDER BY min(p.line), p.key",
+        f" LEFT JOIN {MEMBER_BY_KEY} m ON m.key = p.key WHERE m.id IS NULL GROUP BY p.key ORDER BY min(p.line), p.key",
         (organization.pk, organization.pk, organization.pk),
     )
 
