@@ -76,7 +76,7 @@ def _make_members(staging: Staging, organization: Organization) -> None:
     staging.execute(
         f"INSERT INTO {MEMBERS} (organization_id, name, email)"
         " SELECT CAST(%s AS bigint), min(p.text), CASE WHEN p.key LIKE '%%@%%' THEN p.key ELSE '' END FROM {people} p"
-        f" WHERE p.key NOT IN (SELECT m.key FROM {MEMBER_BY_KEY} m) GROUP BY p.key ORDER BY min(p.line), p.key",
+        f" LEFT JOIN {MEMBER_BY_KEY} m ON m.key = p.key WHERE m.id IS NULL GROUP BY p.key ORDER BY min(p.line), p.key",
         (organization.pk, organization.pk, organization.pk),
     )
 
@@ -130,7 +130,7 @@ def _write_tasks(staging: Staging, organization: Organization, has_people: bool)
         elif field.name == "created_at":
             put("created_at", "%s", now, update=False)
         else:
-            put(field.column, "%s", _default(field, connection), update=False)
+            put(str(field.column), "%s", _default(field, connection), update=False)
     if "case" in staging.columns and "subject" not in staging.columns:
         # A subject belongs to its case, so it cannot stay when the case changes.
         updates.append(f"subject_id = CASE WHEN {TASKS}.case_id = excluded.case_id THEN {TASKS}.subject_id END")
@@ -154,6 +154,7 @@ def _write_assignees(staging: Staging, organization: Organization) -> None:
         staged = f"{{rows}} s JOIN {TASKS} t ON t.organization_id = %s AND t.id = s.task_id"
     staging.execute(
         f"INSERT INTO {ASSIGNEES} (task_id, member_id, position) SELECT t.id, m.id, p.position FROM {staged}"
-        f" JOIN {{people}} p ON p.line = s.line JOIN {MEMBER_BY_KEY} m ON m.key = p.key WHERE true ORDER BY p.line, p.position ON CONFLICT DO NOTHING",
+        f" JOIN {{people}} p ON p.line = s.line JOIN {MEMBER_BY_KEY} m ON m.key = p.key WHERE true"
+        " ORDER BY p.line, p.position ON CONFLICT DO NOTHING",
         (organization.pk, organization.pk, organization.pk),
     )

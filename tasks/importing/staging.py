@@ -27,13 +27,13 @@ class Staging:
         """Runs one statement, in which {rows} and {people} stand for the tables, and returns its row count."""
         with self.connection.cursor() as cursor:
             cursor.execute(sql.format(rows=self.rows, people=self.people), params)
-            return cursor.rowcount
+            return int(cursor.rowcount)
 
     def fetch(self, sql: str, params: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """Like `execute`, but returns the rows."""
         with self.connection.cursor() as cursor:
             cursor.execute(sql.format(rows=self.rows, people=self.people), params)
-            return cursor.fetchall()
+            return list(cursor.fetchall())
 
     def add(self, rows: list[list[Any]], people: list[tuple[Any, ...]]) -> None:
         """Appends a batch: rows as (line, *columns), people as (line, position, key, text)."""

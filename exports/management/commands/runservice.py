@@ -6,6 +6,7 @@ import io
 import json
 from typing import Any
 
+from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
@@ -40,8 +41,8 @@ class Command(BaseCommand):
 
     def _prepare(self) -> str:
         call_command("migrate", verbosity=0)
-        login = "`make seed` names the demo people and their passwords."
-        if not Organization.objects.exists():
+        login = "Sign in with an account of yours; `make seed` makes demo people, and prints their passwords."
+        if not settings.PRODUCTION and not Organization.objects.exists():
             output = io.StringIO()
             call_command("seed_demo", stdout=output)
             person = json.loads(output.getvalue().splitlines()[-1])["people"]["admin"]
