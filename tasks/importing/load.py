@@ -133,7 +133,7 @@ def _write_tasks(staging: Staging, organization: Organization, has_people: bool)
         elif field.name in staging.columns:
             put(field.name, f's."{field.name}"')
         elif field.name == ASSIGNEE and has_people:
-            joins += f" LEFT JOIN {{people}} lead ON lead.line = s.line AND lead.position = 0 LEFT JOIN {{members}} m ON m.key = lead.key"
+            joins += " LEFT JOIN {people} lead ON lead.line = s.line AND lead.position = 0 LEFT JOIN {members} m ON m.key = lead.key"
             put("assignee_id", "m.id")
         elif field.name == "created_at":
             put("created_at", "%s", now, update=False)
