@@ -93,6 +93,7 @@ def test_each_of_the_six_fields_is_required(client_of: ClientOf, editor: User, a
         ("creation_end_date", "0001-01-01T00:00:00+01:00"),
         ("creation_end_date", "2019-08-24T14:15:21Z"),
         ("creation_end_date", "2019-08-23"),
+        ("creation_start_date", "2019-08-24T14:15:22.5Z"),
     ],
 )
 def test_a_wrong_value_is_400_and_names_its_field(client_of: ClientOf, editor: User, acme: Organization, field: str, value: Any) -> None:
@@ -120,9 +121,7 @@ def test_an_unknown_field_is_400(client_of: ClientOf, editor: User, acme: Organi
         ("2024-01-01T02:00:00+02:00", "2024-01-31t23:59:59z", "2024-01-01T00:00:00Z", "2024-01-31T23:59:59Z"),
         ("2024-01-01 00:00:00Z", "2024-01-01T00:00:00.5Z", "2024-01-01T00:00:00Z", "2024-01-01T00:00:00.500000Z"),
         ("2024-01-01T00:00:00.123456789Z", "2024-01-01", "2024-01-01T00:00:00.123456Z", "2024-01-01T23:59:59.999999Z"),
-        # The end covers its whole second, in which this start lies.
-        ("2024-01-01T00:00:00.5Z", "2024-01-01T00:00:00Z", "2024-01-01T00:00:00.500000Z", "2024-01-01T00:00:00.999999Z"),
-        ("0001-01-01", "9999-12-31", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999998Z"),
+        ("0001-01-01", "9999-12-31", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"),
     ],
 )
 def test_every_form_of_a_time_is_read(
@@ -146,7 +145,7 @@ WINDOWS = [
     ("2024-02-01", "2024-02-01", ["next"]),
     ("2024-01-31T23:59:59Z", "2024-01-31T23:59:59Z", ["first", "half", "last"]),
     ("2024-01-31T23:59:59.0Z", "2024-01-31T23:59:59.0Z", ["first"]),
-    ("2024-01-31T23:59:59.5Z", "2024-01-31T23:59:59Z", ["half", "last"]),
+    ("2024-01-31T23:59:59.5Z", "2024-01-31", ["half", "last"]),
     ("2024-02-01T00:59:59+01:00", "2024-02-01T01:00:00+01:00", ["first", "half", "last", "next"]),
     ("2024-01-31T23:59:58.999999Z", "2024-01-31T23:59:59.499999Z", ["before", "first"]),
 ]
@@ -263,7 +262,7 @@ def test_pages_and_cursors_give_each_job_once_in_the_same_order(client_of: Clien
     everything = names(client.get(JOBS))
     paged = [name for page in (1, 2, 3, 4) for name in names(client.get(f"{JOBS}?page={page}&per_page=3"))]
     followed: list[str] = []
-    response = client.get(JOBS, {"per_page": 3})
+    response = client.get(f"{JOBS}?per_page=3")
     while True:
         followed += names(response)
         if "Link" not in response:

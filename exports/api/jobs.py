@@ -120,7 +120,7 @@ def _filtered(request: Request, query: dict[str, str]) -> QuerySet[ExportJob]:
                 bound = specs.moment(_PLUS.sub("+", query[key]))
             except ValueError as error:
                 raise Invalid.field(key, str(error)) from None
-            rows = rows.filter(created_at__gte=bound.at) if key == "created_from" else rows.filter(created_at__lt=bound.until)
+            rows = rows.filter(created_at__gte=bound.at) if key == "created_from" else rows.filter(created_at__lte=bound.last)
     return rows
 
 
