@@ -65,7 +65,15 @@ def test_a_wrong_variable_is_named_with_its_cure(name: str, value: str, cure: st
 def test_a_secret_may_come_from_a_file_with_a_line_end(tmp_path: Path) -> None:
     (tmp_path / "key").write_text(PRODUCTION["SECRET_KEY"] + "\n")
     env = {key: value for key, value in PRODUCTION.items() if key != "SECRET_KEY"}
-    done = manage(tmp_path, "shell", "-v0", "-c", "from django.conf import settings; print(repr(settings.SECRET_KEY))", **env, SECRET_KEY_FILE=str(tmp_path / "key"))
+    done = manage(
+        tmp_path,
+        "shell",
+        "-v0",
+        "-c",
+        "from django.conf import settings; print(repr(settings.SECRET_KEY))",
+        **env,
+        SECRET_KEY_FILE=str(tmp_path / "key"),
+    )
     assert done.stdout.strip() == repr(PRODUCTION["SECRET_KEY"])
 
 

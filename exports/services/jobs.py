@@ -29,7 +29,7 @@ from tasks.access import Action
 from tasks.models import Organization, User
 
 MAX_CRASHES = 3  # leases lapsed since a person queued the job; a poison job must not run for ever
-MAX_FAULTS = 8  # transient faults; with the back-off below this is about two hours of trying
+MAX_FAULTS = 8  # transient faults; with the back-off below this is about an hour of trying
 BACKOFF_SECONDS = 15  # doubled at each fault
 BACKOFF_MAX_SECONDS = 1800
 QUEUE = "exports"

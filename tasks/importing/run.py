@@ -220,6 +220,4 @@ def _drop_twins(staging: Staging, plan: Plan, result: ImportResult) -> None:
             result.errors = sorted([*result.errors, *errors], key=lambda error: error.line)[:LISTED_ERRORS]
             staging.execute(f"DELETE FROM {{people}} WHERE line IN (SELECT line FROM {twins})")
             result.bad += staging.execute(f"DELETE FROM {{rows}} WHERE line IN (SELECT line FROM {twins})")
-    if staging.connection.vendor == "postgresql":
-        staging.execute("ANALYZE {rows}")
-        staging.execute("ANALYZE {people}")
+    staging.settle()
