@@ -161,14 +161,7 @@ def _write_assignees(staging: Staging, organization: Organization) -> None:
         mine = "WHERE t.organization_id = %s AND t.external_id = s.external_id"
         staging.execute(f"DELETE FROM {ASSIGNEES} WHERE task_id IN (SELECT t.id {tasks} {mine})", (organization.pk,))
     staging.execute(
-<<<<<<< HEAD
-        f"INSERT INTO {ASSIGNEES} (task_id, member_id, position) SELECT t.id, m.id, p.position FROM {staged}"
-        f" JOIN {{people}} p ON p.line = s.line JOIN {MEMBER_BY_KEY} m ON m.key = p.key WHERE true"
-        " ORDER BY p.line, p.position ON CONFLICT DO NOTHING",
-        (organization.pk, organization.pk, organization.pk),
-=======
-        f"INSERT INTO {ASSIGNEES} (task_id, member_id, position) SELECT t.id, m.id, p.position {tasks} CROSS JOIN {{people}} p CROSS JOIN {{members}} m"
-        f" {mine} AND p.line = s.line AND m.key = p.key ORDER BY p.line, p.position ON CONFLICT DO NOTHING",
+        f"INSERT INTO {ASSIGNEES} (task_id, member_id, position) SELECT t.id, m.id, p.position {tasks} CROSS JOIN {{people}} p"
+        f" CROSS JOIN {{members}} m {mine} AND p.line = s.line AND m.key = p.key ORDER BY p.line, p.position ON CONFLICT DO NOTHING",
         (organization.pk,),
->>>>>>> 5923cccf0abc34ae65d5455ef8659ffb712eb394
     )
