@@ -93,7 +93,7 @@ def test_each_of_the_six_fields_is_required(client_of: ClientOf, editor: User, a
         ("creation_end_date", "0001-01-01T00:00:00+01:00"),
         ("creation_end_date", "2019-08-24T14:15:21Z"),
         ("creation_end_date", "2019-08-23"),
-        ("creation_start_date", "2019-08-24T14:15:22.5Z"),
+        ("creation_end_date", "2019-08-24T14:15:21.9Z"),
     ],
 )
 def test_a_wrong_value_is_400_and_names_its_field(client_of: ClientOf, editor: User, acme: Organization, field: str, value: Any) -> None:
@@ -278,7 +278,7 @@ def test_pages_and_cursors_give_each_job_once_in_the_same_order(client_of: Clien
 def test_a_cursor_keeps_its_place_when_jobs_are_added(client_of: ClientOf, viewer: User, acme: Organization) -> None:
     some_jobs(acme, viewer, 4)
     client = client_of(viewer)
-    first = client.get(JOBS, {"per_page": 2, "type": "basic"})
+    first = client.get(f"{JOBS}?per_page=2&type=basic")
     make_job(acme, viewer, name="newest")
     second = client.get(first["Link"].partition("; ")[0].strip("<>").removeprefix("http://testserver"))
     assert sorted(names(first) + names(second)) == ["0", "1", "2", "3"]
@@ -424,7 +424,7 @@ def test_a_move_is_allowed_from_its_statuses_alone(client_of: ClientOf, editor: 
         found = response.json()["job"]
         assert (response.status_code, found["status"], found["version_seq"]) == (200, to, 1)
         assert found["version_rev"] != job.version_rev
-        assert job.events.last().to_status == to  # type: ignore[union-attr]
+        assert job.events.order_by("-pk")[0].to_status == to
     else:
         assert status in error(response, 409, "wrong_status")["message"]
         assert snapshot(job) == before
