@@ -32,7 +32,7 @@ def test_the_guides_commands_run(process_env: dict[str, str], admin: User, acme:
     head, *blocks = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
     assert "PASSWORD=" in head
     known = f"URL=http://127.0.0.1:{port}\nEMAIL={admin.email}\nPASSWORD='{PASSWORD}'\nORG={acme.uuid}\n"
-    with processes.service(port, process_env, Path(settings.VAR) / "log"):
+    with processes.service(port, {**process_env, "VAR": str(tmp_path / "var")}, Path(settings.VAR) / "log"):
         done = subprocess.run(
             ["sh", "-eu", "-c", known + "".join(blocks)], cwd=tmp_path, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
         )
