@@ -2,12 +2,18 @@
 
 from django.contrib import admin
 from django.urls import include, path, re_path
+from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from taskexport.api.errors import not_found
 from taskexport.api.views import route
 
+admin.site.site_header = admin.site.site_title = "taskexport"
+admin.site.index_title = "Overview"
+admin.site.site_url = None  # the admin is all there is to look at
+
 urlpatterns = [
+    path("admin", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
     path("", include("exports.api.links")),
     path("api/", include("tasks.api")),
