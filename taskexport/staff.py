@@ -34,6 +34,14 @@ def may_in(request: HttpRequest, action: Action, organization: int | None) -> bo
     return answers[action, organization]
 
 
+def sees_many(request: HttpRequest) -> bool:
+    """Whether the user sees more than one organization, so that lists must say whose a row is."""
+    answers = _answers(request)
+    if sees_many not in answers:
+        answers[sees_many] = len(access.organizations(request.user)[:2]) > 1
+    return answers[sees_many]
+
+
 class OrganizationFilter(admin.SimpleListFilter):
     """Offers the organizations that the user sees, if they are more than one."""
 

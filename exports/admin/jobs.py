@@ -24,7 +24,7 @@ from exports.models import ExportJob
 from exports.services import files, jobs
 from exports.states import JobStatus
 from taskexport.errors import AppError, Conflict, Gone, NotFound
-from taskexport.staff import OrganizationFilter, may_anywhere, may_in
+from taskexport.staff import OrganizationFilter, may_anywhere, may_in, sees_many
 from tasks.access import Action
 
 AT_ONCE = 200  # jobs moved by one press of a button
@@ -80,6 +80,7 @@ class ExportJobAdmin(admin.ModelAdmin):
     list_per_page = 50
     list_max_show_all = 200
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER  # counting each filter reads the whole table
     actions = [_in_bulk(name) for name in VERBS]
     ordering = ("-created_at", "-pk")
 
@@ -107,6 +108,12 @@ class ExportJobAdmin(admin.ModelAdmin):
         return False
 
     # -- The list --------------------------------------------------------------------------------------------------
+    def get_list_display(self, request: HttpRequest) -> Any:
+        return self.list_display if sees_many(request) else tuple(name for name in self.list_display if name != "organization")
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        return super().changelist_view(request, {"title": "Export jobs"} | (extra_context or {}))
+
     @admin.display(description="status", ordering="status")
     def status_badge(self, job: ExportJob) -> str:
         return shown.badge(job)

@@ -56,6 +56,7 @@ def context(user: Any, job: Any) -> dict[str, Any]:
         "timezone": job.spec.get("timezone", "UTC"),
         "queue_position": jobs.queue_position(job),
         "file": file,
+        "file_rows": f"{file.rows:,}" if file else "",
         "file_is_present": present and job.status == JobStatus.DONE,
         "events": [(event, shown.person(event.actor)) for event in job.events.select_related("actor").order_by("pk")[:EVENTS_SHOWN]],
         "attempts": job.attempts.order_by("number"),

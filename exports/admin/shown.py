@@ -74,7 +74,7 @@ def bar(job: Any) -> SafeString:
     """Progress as a bar and in words; nothing but the words for a job that never ran."""
     now = state_of(job)
     value = "" if now["percent"] is None else format_html(' value="{}"', now["percent"])
-    idle = "" if now["live"] or job.status == JobStatus.DONE else format_html(" hidden")
+    idle = "" if now["live"] or job.status == JobStatus.DONE else format_html(" {}", "hidden")
     return format_html(
         '<div class="progress"><progress max="100" aria-label="progress" data-job="{id}" data-part="bar"{value}{idle}></progress>'
         '<span data-job="{id}" data-part="rows">{rows}</span> <span data-job="{id}" data-part="percent">{percent}</span></div>',

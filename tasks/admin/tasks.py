@@ -97,7 +97,7 @@ class TaskAdmin(TenantAdmin):
     """Field work."""
 
     form = TaskForm
-    list_display = ("title", "external_id", "status", "assignee", "due_on", "organization", "created_at")
+    list_display = ("title", "external_id", "status", "assignee", "due_day", "organization", "made_at")
     list_filter = ("status", OrganizationFilter)
     list_select_related = ("organization", "assignee")
     search_fields = ("title",)  # see get_search_results
@@ -125,6 +125,14 @@ class TaskAdmin(TenantAdmin):
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[QuerySet[Any], bool]:
         term = search_term.strip()
         return (queryset.filter(Q(title__icontains=term) | Q(external_id__startswith=term)) if term else queryset), False
+
+    @admin.display(description="due on", ordering="due_on")
+    def due_day(self, task: Task) -> str:
+        return f"{task.due_on:%Y-%m-%d}" if task.due_on else ""
+
+    @admin.display(description="created (UTC)", ordering="created_at")
+    def made_at(self, task: Task) -> str:
+        return f"{task.created_at:%Y-%m-%d %H:%M}"
 
     def save_model(self, request: Any, obj: Any, form: Any, change: bool) -> None:
         if not change:
