@@ -21,7 +21,7 @@ run: .venv/.runtime ## web server and queue workers on PORT=8000, until Ctrl-C
 
 seed: .venv/.runtime ## demo organizations, people and ROWS=20000 tasks; the last line names them in JSON
 	@$(PY) manage.py migrate --verbosity 0
-	@$(PY) manage.py seed_demo $(if $(ROWS),--rows $(ROWS))
+	@$(PY) manage.py seed_demo $(if $(ROWS),--tasks $(ROWS))
 
 test: .venv/.test ## all tests, on SQLite and then on PostgreSQL
 	$(PYTEST) --database=sqlite -n 2 --dist loadgroup
@@ -31,12 +31,13 @@ test-long: .venv/.test ## the tests that take minutes, on both databases
 	$(PYTEST) --database=sqlite -m long
 	$(PYTEST) --database=postgres -m long
 
-lint: .venv/.test ## style, types, import layers, migrations, templates
+lint: .venv/.test ## style, types, import layers, migrations, API schema, templates
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-cache
 	$(PY) manage.py makemigrations --check --dry-run
+	$(PY) manage.py spectacular --validate --fail-on-warn --file /dev/null
 	@if [ -d templates ]; then echo djade --check templates; find templates -name '*.html' -exec .venv/bin/djade --check --target-version 5.2 {} +; fi
 
 lock: ## pin requirements*.in anew, with hashes (uv, in a throw-away environment)

@@ -72,7 +72,7 @@ _SQL_TEXT = "NULLIF({c}, '')"
 _SQL_UTC = "replace(to_char({c} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), '.000000', '')"
 # The session's TimeZone is the job's zone. Old offsets with odd seconds, and years outside 1901-2099, stay UTC.
 _SQL_ZONED = (
-    "CASE WHEN extract(year FROM {c} AT TIME ZONE 'UTC') BETWEEN 1901 AND 2099 AND extract(timezone FROM {c})::int % 60 = 0"
+    "CASE WHEN extract(year FROM {c} AT TIME ZONE 'UTC') BETWEEN 1901 AND 2099 AND mod(extract(timezone FROM {c})::int, 60) = 0"
     " THEN replace(to_char({c}, 'YYYY-MM-DD\"T\"HH24:MI:SS.USTZH:TZM'), '.000000', '') ELSE " + _SQL_UTC + " END"
 )
 

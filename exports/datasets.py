@@ -89,13 +89,14 @@ CONFIG_VERSION = 1
 
 @dataclass(frozen=True)
 class Spec:
-    """What a job does, frozen on its row as JSON. Rows run from `created_from` up to but without `created_before` (UTC)."""
+    """What a job does, frozen on its row as JSON. Rows run from `created_from` up to but without `created_before`
+    (UTC; None: without an end)."""
 
     dataset: str
     config: str
     columns: tuple[tuple[str, str], ...]  # (key, title) in the file's order
     created_from: datetime
-    created_before: datetime
+    created_before: datetime | None
     format: str = "csv"
     timezone: str = "UTC"
     options: dict[str, Any] = field(default_factory=dict)
@@ -106,7 +107,7 @@ class Spec:
         return asdict(self) | {
             "columns": [{"key": key, "title": title} for key, title in self.columns],
             "created_from": self.created_from.isoformat(),
-            "created_before": self.created_before.isoformat(),
+            "created_before": self.created_before and self.created_before.isoformat(),
         }
 
     @classmethod
@@ -119,7 +120,7 @@ class Spec:
             | {
                 "columns": tuple((column["key"], column["title"]) for column in stored["columns"]),
                 "created_from": datetime.fromisoformat(stored["created_from"]),
-                "created_before": datetime.fromisoformat(stored["created_before"]),
+                "created_before": stored["created_before"] and datetime.fromisoformat(stored["created_before"]),
             }
         )
 

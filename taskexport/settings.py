@@ -17,38 +17,43 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.FileAwareEnv()
 
 
+def _text(name: str, default: str) -> str:
+    # Stripped: a value read from a file (NAME_FILE) comes with the file's last line end.
+    return str(env(name, default=default)).strip()
+
+
 def _number(name: str, default: int, minimum: int = 0) -> int:
-    raw = str(env(name, default=str(default))).strip()
+    raw = _text(name, str(default))
     if not raw.isdecimal() or int(raw) < minimum:
         raise ImproperlyConfigured(f"{name}={raw!r}: write a whole number from {minimum} upwards, such as {name}={default}")
     return int(raw)
 
 
 def _flag(name: str, default: bool) -> bool:
-    raw = str(env(name, default="1" if default else "0")).strip().lower()
+    raw = _text(name, "1" if default else "0").lower()
     if raw not in {"1", "0", "true", "false", "yes", "no", "on", "off"}:
         raise ImproperlyConfigured(f"{name}={raw!r}: write 1 or 0")
     return raw in {"1", "true", "yes", "on"}
 
 
 def _words(name: str, default: str = "") -> list[str]:
-    return [word.strip() for word in str(env(name, default=default)).split(",") if word.strip()]
+    return [word.strip() for word in _text(name, default).split(",") if word.strip()]
 
 
 # -- Which kind of place is this? ----------------------------------------------------------------------------------
-ENVIRONMENT = str(env("TASKEXPORT_ENV", default="production")).strip()
+ENVIRONMENT = _text("TASKEXPORT_ENV", "production")
 if ENVIRONMENT not in {"production", "development"}:
     raise ImproperlyConfigured(f"TASKEXPORT_ENV={ENVIRONMENT!r}: write production or development")
 PRODUCTION = ENVIRONMENT == "production"
 DEBUG = _flag("DEBUG", False)
 
 # Every file the service writes: database (SQLite), spool, exported files, keys of a development machine.
-VAR = Path(str(env("VAR", default=str(BASE_DIR / "var")))).expanduser().resolve()
+VAR = Path(_text("VAR", str(BASE_DIR / "var"))).expanduser().resolve()
 VAR.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
 def _secret_key() -> str:
-    key = str(env("SECRET_KEY", default="")).strip()
+    key = _text("SECRET_KEY", "")
     if key:
         if PRODUCTION and len(key) < 50:
             raise ImproperlyConfigured("SECRET_KEY is shorter than 50 characters; see below for how to make one.\n" + HOW_TO_SET_THE_KEY)
@@ -133,7 +138,7 @@ USE_TZ = True
 
 # -- Database ------------------------------------------------------------------------------------------------------
 try:
-    _database: dict[str, Any] = env.db("DATABASE_URL", default=f"sqlite:///{VAR / 'taskexport.sqlite3'}")
+    _database: dict[str, Any] = env.db_url_config(_text("DATABASE_URL", f"sqlite:///{VAR / 'taskexport.sqlite3'}"))
 except (ValueError, environ.ImproperlyConfigured) as error:
     raise ImproperlyConfigured(f"DATABASE_URL: {error}; write postgres://user:password@host:5432/name or sqlite:////path") from None
 if _database["ENGINE"] == "django.db.backends.sqlite3":
@@ -150,11 +155,16 @@ elif _database["ENGINE"] == "django.db.backends.postgresql":
 else:
     raise ImproperlyConfigured("DATABASE_URL: taskexport runs on PostgreSQL and SQLite")
 DATABASES = {"default": _database}
-CACHES = {"default": env.cache("CACHE_URL", default="locmemcache://taskexport"), "queue": env.cache("QUEUE_CACHE_URL", default="locmemcache://queue")}
+CACHES = {
+    # Throttles count here: with several web processes give them a shared one, such as
+    # dbcache://throttles, after `manage.py createcachetable`.
+    "default": env.cache_url_config(_text("CACHE_URL", "locmemcache://taskexport")),
+    "queue": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "queue"},  # django-q2's own statistics
+}
 
 # -- Static files --------------------------------------------------------------------------------------------------
 STATIC_URL = "static/"
-STATIC_ROOT = Path(str(env("STATIC_ROOT", default=str(BASE_DIR / "staticfiles"))))
+STATIC_ROOT = Path(_text("STATIC_ROOT", str(BASE_DIR / "staticfiles")))
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = not PRODUCTION
 STORAGES = {
@@ -206,8 +216,8 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_THROTTLE_CLASSES": ["taskexport.api.auth.UserThrottle"],
     "DEFAULT_THROTTLE_RATES": {
-        "user": str(env("THROTTLE_USER", default="600/min")),
-        "login": str(env("THROTTLE_LOGIN", default="20/min")),
+        "user": _text("THROTTLE_USER", "600/min"),
+        "login": _text("THROTTLE_LOGIN", "20/min"),
     },
     "EXCEPTION_HANDLER": "taskexport.api.errors.handle_exception",
     "NUM_PROXIES": _number("NUM_PROXIES", 0),  # 0: X-Forwarded-For is never believed
@@ -218,7 +228,7 @@ SIMPLE_JWT = {
     "ACCESS_TOKEN_LIFETIME": timedelta(seconds=ACCESS_TOKEN_SECONDS),
     "REFRESH_TOKEN_LIFETIME": timedelta(seconds=REFRESH_TOKEN_SECONDS),
     "ALGORITHM": "HS256",
-    "SIGNING_KEY": str(env("JWT_SIGNING_KEY", default=f"jwt:{SECRET_KEY}")).strip(),
+    "SIGNING_KEY": _text("JWT_SIGNING_KEY", f"jwt:{SECRET_KEY}"),
     "ISSUER": "taskexport",
     "AUDIENCE": "taskexport",
     "LEEWAY": 5,
@@ -276,7 +286,7 @@ LINK_SECONDS = 3600
 
 
 def _receipt_key() -> bytes | None:
-    raw = str(env("RECEIPT_KEY", default="")).strip()
+    raw = _text("RECEIPT_KEY", "")
     if not raw:
         return None  # derived from SECRET_KEY
     try:
@@ -299,6 +309,6 @@ LOGGING: dict[str, Any] = {
         "plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json" if PRODUCTION else "plain"}},
-    "root": {"handlers": ["stderr"], "level": str(env("LOG_LEVEL", default="INFO")).strip()},
+    "root": {"handlers": ["stderr"], "level": _text("LOG_LEVEL", "INFO")},
     "loggers": {"django-q": {"handlers": ["stderr"], "propagate": False, "level": "WARNING"}},
 }

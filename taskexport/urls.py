@@ -13,6 +13,7 @@ admin.site.index_title = "Overview"
 admin.site.site_url = None  # the admin is all there is to look at
 
 urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
     path("", include("exports.api.links")),

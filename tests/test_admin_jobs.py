@@ -19,9 +19,10 @@ from django.utils import timezone
 
 from exports import worker
 from exports.models import Download, ExportFile, ExportJob, JobEvent, Trigger
-from exports.services import jobs, specs
+from exports.services import jobs
 from exports.states import JobStatus
 from tasks.models import Organization, Platform, Role, Task, User
+from tests.making import make_job
 
 StaffClientOf = Callable[[User], Client]
 LIST = "/admin/exports/exportjob/"
@@ -31,17 +32,6 @@ VERBS = ("start", "cancel", "retry", "again")
 
 def page(job: ExportJob | uuid.UUID | str, name: str = "change") -> str:
     return f"{LIST}{job.pk if isinstance(job, ExportJob) else job}/{name}/"
-
-
-def make(user: User, organization: Organization, name: str = "January", **values: Any) -> ExportJob:
-    wish = {
-        "org_name": organization.name,
-        "name": name,
-        "type": "basic",
-        "creation_start_date": "2024-01-01T00:00:00Z",
-        "creation_end_date": "2024-01-31T23:59:59Z",
-    }
-    return jobs.create(user, organization, specs.make(wish | values))
 
 
 def moved(job: ExportJob, status: JobStatus, **values: Any) -> ExportJob:
@@ -95,7 +85,7 @@ def test_no_screen_of_the_queue_and_no_groups() -> None:
 
 
 def test_signed_out_every_screen_leads_to_the_sign_in(admin: User, acme: Organization) -> None:
-    job = make(admin, acme)
+    job = make_job(admin, acme)
     for path in (LIST, ADD, f"{LIST}live/?ids={job.pk}", page(job), page(job, "download"), page(job, "receipt")):
         response = Client().get(path)
         assert response.status_code == 302, path
@@ -103,7 +93,7 @@ def test_signed_out_every_screen_leads_to_the_sign_in(admin: User, acme: Organiz
 
 
 def test_without_is_staff_the_door_stays_shut(admin: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
-    job = make(admin, acme)
+    job = make_job(admin, acme)
     admin.is_staff = False
     admin.save()
     client = staff_client_of(admin)
@@ -118,15 +108,15 @@ def test_without_is_staff_the_door_stays_shut(admin: User, acme: Organization, s
 def test_whoever_reads_the_organization_sees_list_page_and_live(
     request: pytest.FixtureRequest, role: str, admin: User, acme: Organization, staff_client_of: StaffClientOf
 ) -> None:
-    job = make(admin, acme, "Seen by all of acme")
+    job = make_job(admin, acme, "Seen by all of acme")
     client = staff_client_of(request.getfixturevalue(role))
     assert "Seen by all of acme" in client.get(LIST).content.decode()
-    assert "tasks created from 2024-01-01" in client.get(page(job)).content.decode()
+    assert "tasks created from 1990-01-01" in client.get(page(job)).content.decode()
     assert [one["id"] for one in client.get(f"{LIST}live/?ids={job.pk}").json()["jobs"]] == [str(job.pk)]
 
 
 def test_outsider_gets_nothing_of_acme(admin: User, outsider: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
-    job = make(admin, acme, "Secret name")
+    job = make_job(admin, acme, "Secret name")
     with_file(job)
     client = staff_client_of(outsider)
     for path in (LIST, f"{LIST}?q=Secret", f"{LIST}?q={job.pk}", f"{LIST}?of={acme.pk}", f"{LIST}?organization__id__exact={acme.pk}"):
@@ -146,7 +136,7 @@ def test_outsider_gets_nothing_of_acme(admin: User, outsider: User, acme: Organi
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_outsider_moves_nothing(verb: str, admin: User, outsider: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
-    job = make(admin, acme)
+    job = make_job(admin, acme)
     before = (job.version_rev, ExportJob.objects.count(), JobEvent.objects.count())
     assert staff_client_of(outsider).post(page(job, verb))["Location"] == "/admin/"
     job.refresh_from_db()
@@ -154,7 +144,7 @@ def test_outsider_moves_nothing(verb: str, admin: User, outsider: User, acme: Or
 
 
 def test_a_superuser_sees_a_platform_s_job_and_nobody_else_does(admin: User, acme: Organization, platform: Platform, staff_client_of: Any) -> None:
-    job = make(admin, acme, "All of them")
+    job = make_job(admin, acme, "All of them")
     ExportJob.objects.filter(pk=job.pk).update(organization=None, platform=platform)
     assert staff_client_of(admin).get(page(job)).status_code == 302
     boss = User.objects.create_superuser("boss@example.com")
@@ -173,7 +163,7 @@ def test_a_button_moves_one_s_own_job(
     request: pytest.FixtureRequest, verb: str, role: str, acme: Organization, staff_client_of: StaffClientOf
 ) -> None:
     user = request.getfixturevalue(role)
-    job = moved(make(user, acme), SOURCE[verb])
+    job = moved(make_job(user, acme), SOURCE[verb])
     client = staff_client_of(user)
     assert f'data-verb="{verb}"' in client.get(page(job)).content.decode()
     response = client.post(page(job, verb))
@@ -186,7 +176,7 @@ def test_a_button_moves_one_s_own_job(
 
 @pytest.mark.parametrize("verb", TARGET)
 def test_an_admin_moves_another_person_s_job(verb: str, admin: User, editor: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
-    job = moved(make(editor, acme), SOURCE[verb])
+    job = moved(make_job(editor, acme), SOURCE[verb])
     staff_client_of(admin).post(page(job, verb))
     job.refresh_from_db()
     assert job.status == TARGET[verb]
@@ -197,7 +187,7 @@ def test_an_admin_moves_another_person_s_job(verb: str, admin: User, editor: Use
 def test_without_the_right_there_is_no_button_and_a_post_changes_nothing(
     request: pytest.FixtureRequest, verb: str, role: str, admin: User, acme: Organization, staff_client_of: StaffClientOf
 ) -> None:
-    job = moved(make(admin, acme), SOURCE[verb])
+    job = moved(make_job(admin, acme), SOURCE[verb])
     client = staff_client_of(request.getfixturevalue(role))
     assert "data-verb" not in client.get(page(job)).content.decode().replace('data-verb="again"', "")
     before = (job.status, job.version_rev, JobEvent.objects.count())
@@ -209,7 +199,7 @@ def test_without_the_right_there_is_no_button_and_a_post_changes_nothing(
 
 @pytest.mark.parametrize("verb", TARGET)
 def test_a_button_in_the_wrong_status_is_refused_in_words(verb: str, admin: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
-    job = moved(make(admin, acme), JobStatus.DONE)
+    job = moved(make_job(admin, acme), JobStatus.DONE)
     response = staff_client_of(admin).post(page(job, verb), follow=True)
     assert "The job is done" in said(response)
     job.refresh_from_db()
@@ -218,7 +208,7 @@ def test_a_button_in_the_wrong_status_is_refused_in_words(verb: str, admin: User
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_buttons_are_post_only_and_need_the_token(verb: str, admin: User, acme: Organization) -> None:
-    job = moved(make(admin, acme), SOURCE.get(verb, JobStatus.DONE))
+    job = moved(make_job(admin, acme), SOURCE.get(verb, JobStatus.DONE))
     client = Client(enforce_csrf_checks=True)
     client.force_login(admin)
     assert client.get(page(job, verb)).status_code == 405
@@ -230,7 +220,7 @@ def test_buttons_are_post_only_and_need_the_token(verb: str, admin: User, acme: 
 
 
 def test_make_again_twice_from_one_page_makes_one(viewer: User, editor: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
-    job = moved(make(editor, acme), JobStatus.DONE)
+    job = moved(make_job(editor, acme), JobStatus.DONE)
     client = staff_client_of(editor)
     nonce = client.get(page(job)).context["nonce"]
     first, second = (client.post(page(job, "again"), {"nonce": str(nonce)}) for _ in range(2))
@@ -245,7 +235,7 @@ def test_make_again_twice_from_one_page_makes_one(viewer: User, editor: User, ac
 def test_a_bulk_action_moves_what_it_may_and_names_the_rest(
     admin: User, editor: User, acme: Organization, globex: Organization, outsider: User, staff_client_of: StaffClientOf
 ) -> None:
-    mine, hers, elsewhere = make(editor, acme, "Mine"), make(admin, acme, "Hers"), make(outsider, globex, "Elsewhere")
+    mine, hers, elsewhere = make_job(editor, acme, "Mine"), make_job(admin, acme, "Hers"), make_job(outsider, globex, "Elsewhere")
     chosen = {"action": "start", "_selected_action": [str(job.pk) for job in (mine, hers, elsewhere)]}
     text = said(staff_client_of(editor).post(LIST, chosen, follow=True))
     assert "Hers: Only an admin may change another person's job." in text
@@ -258,7 +248,7 @@ def test_a_bulk_action_moves_what_it_may_and_names_the_rest(
 def test_who_only_looks_has_no_bulk_actions(
     request: pytest.FixtureRequest, role: str, admin: User, acme: Organization, staff_client_of: StaffClientOf
 ) -> None:
-    job = make(admin, acme)
+    job = make_job(admin, acme)
     client = staff_client_of(request.getfixturevalue(role))
     client.post(LIST, {"action": "start", "_selected_action": [str(job.pk)]})
     client.post(LIST, {"action": "delete_selected", "_selected_action": [str(job.pk)], "post": "yes"})
@@ -267,12 +257,12 @@ def test_who_only_looks_has_no_bulk_actions(
 
 def test_nobody_edits_or_deletes_a_job(acme: Organization, staff_client_of: StaffClientOf) -> None:
     boss = User.objects.create_superuser("boss@example.com")
-    job = make(boss, acme)
+    job = make_job(boss, acme)
     client = staff_client_of(boss)
     assert client.post(page(job), {"name": "Other"}).status_code == 405
     assert client.post(page(job, "delete"), {"post": "yes"}).status_code == 403
     client.post(LIST, {"action": "delete_selected", "_selected_action": [str(job.pk)], "post": "yes"})
-    assert ExportJob.objects.get().name == "January"
+    assert ExportJob.objects.get().name == "job"
 
 
 # -- A new export --------------------------------------------------------------------------------------------------
@@ -291,6 +281,13 @@ def test_the_organization_s_own_zone_unless_said(editor: User, acme: Organizatio
     Organization.objects.filter(pk=acme.pk).update(timezone="America/New_York")
     staff_client_of(editor).post(ADD, form(acme, timezone=""))
     assert ExportJob.objects.get().creation_start_date == datetime(2024, 1, 1, 5, tzinfo=UTC)
+
+
+def test_a_day_on_which_clocks_change_is_whole(editor: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
+    day = {"creation_start_date": "2024-10-27", "creation_end_date": "2024-10-27", "timezone": "Europe/Amsterdam"}
+    staff_client_of(editor).post(ADD, form(acme, **day))
+    spec = ExportJob.objects.get().spec
+    assert (spec["created_from"], spec["created_before"]) == ("2024-10-26T22:00:00+00:00", "2024-10-27T23:00:00+00:00")
 
 
 def test_a_double_click_makes_one_job_and_another_wish_another(editor: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
@@ -338,14 +335,14 @@ def test_no_export_from_an_organization_where_one_may_not_run(
 
 # -- What a page shows ---------------------------------------------------------------------------------------------
 def test_a_failed_job_says_what_to_do(editor: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
-    job = moved(make(editor, acme), JobStatus.FAILED, error="It ran too long.", error_code="deadline")
+    job = moved(make_job(editor, acme), JobStatus.FAILED, error="It ran too long.", error_code="deadline")
     text = staff_client_of(editor).get(page(job)).content.decode()
     assert "It ran too long." in text
     assert "Make a new export of a shorter period." in text
 
 
 def test_names_are_shown_as_text(editor: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
-    job = moved(make(editor, acme, "<script>alert(1)</script>"), JobStatus.FAILED, error="<b>bold</b>")
+    job = moved(make_job(editor, acme, "<script>alert(1)</script>"), JobStatus.FAILED, error="<b>bold</b>")
     for path in (LIST, page(job)):
         text = staff_client_of(editor).get(path).content.decode()
         assert "<script>alert" not in text
@@ -353,7 +350,7 @@ def test_names_are_shown_as_text(editor: User, acme: Organization, staff_client_
 
 
 def test_an_expired_file_is_refused_in_words_and_its_receipt_stays(viewer: User, editor: User, acme: Organization, staff_client_of: Any) -> None:
-    job = make(editor, acme)
+    job = make_job(editor, acme)
     with_file(job, days=-1)
     client = staff_client_of(viewer)
     assert "Expired" in client.get(page(job)).content.decode()
@@ -363,14 +360,14 @@ def test_an_expired_file_is_refused_in_words_and_its_receipt_stays(viewer: User,
 
 
 def test_no_file_before_the_job_is_done(viewer: User, editor: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
-    job = make(editor, acme)
+    job = make_job(editor, acme)
     for name in ("download", "receipt"):
         assert "The job is new" in said(staff_client_of(viewer).get(page(job, name), follow=True))
 
 
 def test_live_tells_rows_and_percent_by_one_query_of_its_own(editor: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
     client = staff_client_of(editor)
-    jobs.start(editor, make(editor, acme))
+    jobs.start(editor, make_job(editor, acme))
     claim = jobs.claim("worker:1")
     assert claim is not None
     jobs.beat(claim, rows_done=1_500, rows_total=6_000)
@@ -393,7 +390,7 @@ def test_live_tells_rows_and_percent_by_one_query_of_its_own(editor: User, acme:
 
 
 def test_pages_carry_no_inline_script_or_style(editor: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
-    job = make(editor, acme)
+    job = make_job(editor, acme)
     for path in ("/admin/", LIST, ADD, page(job), "/admin/no-such-page/"):
         text = staff_client_of(editor).get(path).content.decode()
         assert "<style" not in text, path
@@ -409,10 +406,10 @@ def test_a_list_of_ten_takes_as_many_queries_as_one_of_one(editor: User, acme: O
             assert client.get(LIST).status_code == 200
         return len(queries)
 
-    make(editor, acme)
+    make_job(editor, acme)
     one = count()
     for number in range(9):
-        with_file(make(editor, acme, f"Job {number}"))
+        with_file(make_job(editor, acme, f"Job {number}"))
     assert count() == one <= 12
 
 
@@ -447,7 +444,7 @@ def test_create_and_start_run_and_download(editor: User, viewer: User, acme: Org
 
 
 def test_a_role_taken_away_counts_at_once(editor: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
-    job = make(editor, acme)
+    job = make_job(editor, acme)
     client = staff_client_of(editor)
     assert client.get(page(job)).status_code == 200
     editor.memberships.update(role=Role.VIEWER)

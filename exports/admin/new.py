@@ -116,7 +116,7 @@ def _whole_day(day: date, zone: str) -> Moment:
     def midnight(day: date) -> datetime:
         return datetime.combine(day, time(), tzinfo=zoneinfo.ZoneInfo(zone)).astimezone(UTC)
 
-    return Moment(midnight(day), midnight(day + timedelta(days=1)))
+    return Moment(midnight(day), midnight(day + timedelta(days=1)) - midnight(day))  # 23 or 25 hours when clocks change
 
 
 def make(user: User, form: NewJobForm, *, and_start: bool) -> str:

@@ -118,7 +118,7 @@ def _filtered(request: Request, query: dict[str, str]) -> QuerySet[ExportJob]:
                 bound = specs.moment(query[key].replace(" ", "+"))
             except ValueError as error:
                 raise Invalid.field(key, str(error)) from None
-            rows = rows.filter(created_at__gte=bound.at) if key == "created_from" else rows.filter(created_at__lt=bound.until)
+            rows = rows.filter(created_at__gte=bound.at) if key == "created_from" else rows.filter(created_at__lte=bound.last)
     return rows
 
 

@@ -29,7 +29,7 @@ from tasks.access import Action
 from tasks.models import Organization, User
 
 MAX_CRASHES = 3  # leases lapsed since a person queued the job; a poison job must not run for ever
-MAX_FAULTS = 8  # transient faults; with the back-off below this is about two hours of trying
+MAX_FAULTS = 8  # transient faults; with the back-off below this is about an hour of trying
 BACKOFF_SECONDS = 15  # doubled at each fault
 BACKOFF_MAX_SECONDS = 1800
 QUEUE = "exports"
@@ -222,9 +222,7 @@ def publish(claim: Claim, file: ExportFile) -> None:
 def fail(claim: Claim, code: str, error: str) -> None:
     """in progress → failed by the attempt's own worker. Raises Conflict if the job is no longer this attempt's."""
     with transaction.atomic():
-        _move(
-            claim.job.pk, JobStatus.FAILED, "failed", attempt_is=claim.attempt.number, detail=error, finished_at=Now(), error=error, error_code=code
-        )
+        _give_up(claim.job.pk, claim.attempt.number, error, error_code=code)
         _held_or_not(claim).update(outcome=code, ended_at=Now())
 
 
@@ -244,6 +242,12 @@ def give_back(claim: Claim, code: str, error: str, *, is_fault: bool) -> None:
 
 def _held_or_not(claim: Claim) -> QuerySet[JobAttempt]:
     return JobAttempt.objects.filter(pk=claim.attempt.pk, outcome="")
+
+
+def _give_up(job_id: Any, number: int, error: str, **changes: Any) -> None:
+    # Only from in progress: a job that was taken back and waits for another worker still has this attempt's number.
+    running = {JobStatus.IN_PROGRESS}
+    _move(job_id, JobStatus.FAILED, "failed", sources=running, attempt_is=number, detail=error, error=error, finished_at=Now(), **changes)
 
 
 def _requeue(job_id: Any, number: int, kind: str, wait_seconds: int, **changes: Any) -> None:
@@ -278,8 +282,7 @@ def _reap_one(attempt: JobAttempt) -> bool:
         with transaction.atomic():  # the job's row before the attempt's, as everywhere: no deadlock
             if crashes >= MAX_CRASHES:
                 error = f"The export was lost {crashes} times together with its worker, the last time on {attempt.worker}."
-                changes: dict[str, Any] = {"error": error, "error_code": "worker_lost", "crashes": crashes, "finished_at": Now()}
-                _move(job.pk, JobStatus.FAILED, "failed", attempt_is=attempt.number, detail=error, **changes)
+                _give_up(job.pk, attempt.number, error, error_code="worker_lost", crashes=crashes)
             else:
                 _requeue(job.pk, attempt.number, "lease_lapsed", 0, detail=f"worker {attempt.worker} is lost", crashes=crashes)
             # The lease decides once more here: a beat that came meanwhile keeps the job, and all of this is undone.

@@ -29,10 +29,28 @@ class Wish:
 
 @dataclass(frozen=True)
 class Moment:
-    """A time as a bound: `at` as a start, everything before `until` as an inclusive end (its whole second, or day)."""
+    """A time as a bound: `at` as a start; as an inclusive end everything in its `width` (its whole second, or day)."""
 
     at: datetime
-    until: datetime
+    width: timedelta
+
+    @property
+    def until(self) -> datetime | None:
+        """The first instant after it; None where time itself ends."""
+        try:
+            return self.at + self.width
+        except OverflowError:
+            return None
+
+    @property
+    def last(self) -> datetime:
+        """The last instant that it includes."""
+        return self.at + (self.width - timedelta(microseconds=1))
+
+    @property
+    def stated(self) -> datetime:
+        """The end as a job shows it: as it was said, a whole day by its last instant."""
+        return self.at if self.width <= timedelta(seconds=1) else self.last
 
 
 _RFC3339 = re.compile(
@@ -57,10 +75,7 @@ def moment(text: str) -> Moment:
             width = timedelta(microseconds=1) if match["fraction"] else timedelta(seconds=1)
     except OverflowError:
         raise ValueError("The time is out of range.") from None
-    try:
-        return Moment(at, at + width)
-    except OverflowError:
-        return Moment(at, datetime.max.replace(tzinfo=UTC))
+    return Moment(at, width)
 
 
 def make(values: dict[str, Any]) -> Wish:
@@ -78,7 +93,7 @@ def make(values: dict[str, Any]) -> Wish:
             moments[field] = value if isinstance(value, Moment) else moment(value)
         except ValueError as error:
             reject(field, str(error))
-    if len(moments) == 2 and moments["creation_end_date"].until <= moments["creation_start_date"].at:
+    if len(moments) == 2 and moments["creation_end_date"].stated < moments["creation_start_date"].at:
         reject("creation_end_date", "The end lies before the start; exchange them.")
     if values["type"] not in CONFIGS:
         reject("type", f"Write one of: {', '.join(CONFIGS)}.")
@@ -103,11 +118,10 @@ def make(values: dict[str, Any]) -> Wish:
         format=format_name,
         timezone=zone,
     )
-    # A whole day is kept as its last instant, so that what the job shows is what it exports.
-    stated_end = end.at if end.until - end.at <= timedelta(seconds=1) else end.until - timedelta(microseconds=1)
-    return Wish(values["org_name"], values["name"], values["type"], start.at, stated_end, spec)
+    return Wish(values["org_name"], values["name"], values["type"], start.at, end.stated, spec)
 
 
 def in_words(spec: Spec) -> str:
     """The spec's filter as a sentence."""
-    return f"{spec.dataset} created from {spec.created_from.isoformat()} up to, but not at, {spec.created_before.isoformat()}"
+    end = f" up to, but not at, {spec.created_before.isoformat()}" if spec.created_before else ""
+    return f"{spec.dataset} created from {spec.created_from.isoformat()}{end}"

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 from django.db import models
 
 from tasks.importing.mapping import ASSIGNEE, NAMED, PLAIN, Target
 from tasks.importing.rows import Cell
+from tasks.importing.times import reader, settle
 from tasks.models import TaskStatus
 from tasks.models.fields import PlainDecimalField, plain
 
 Convert = Callable[[Cell], str | None]
 NUMBER = re.compile(r"[+-]?(\d{1,15}(\.\d{0,30})?|\.\d{1,30})([eE][+-]?\d{1,2})?", re.ASCII)
 LIMITS = {"latitude": 90, "longitude": 180}
+STATUSES = frozenset(TaskStatus.values)
 REQUIRED = {"external_id", "title", "created_at"}
 NAME_CHARS = 200
 
@@ -40,28 +43,6 @@ def due_day(target: Target, zone: ZoneInfo) -> Convert:
         return None if text is None else datetime.fromisoformat(text).replace(tzinfo=UTC).astimezone(zone).date().isoformat()
 
     return day
-
-
-def settle(local: datetime, zone: ZoneInfo) -> datetime:
-    """The UTC instant of a wall-clock time: the first occurrence in a fold, the first valid instant after a gap; an offset of its own wins.
-
-    Raises OverflowError at the ends of the calendar.
-    """
-    if local.tzinfo is not None:
-        return local.astimezone(UTC)
-    instant = local.replace(tzinfo=zone, fold=0).astimezone(UTC)
-    if instant.astimezone(zone).replace(tzinfo=None, fold=0) == local.replace(fold=0):
-        return instant
-    # In a gap fold=1 is reckoned with the offset after the change, so it lies before it, and fold=0 after it.
-    before, after = local.replace(tzinfo=zone, fold=1).astimezone(UTC).replace(microsecond=0), instant.replace(microsecond=0)
-    old = before.astimezone(zone).utcoffset()
-    while after - before > timedelta(seconds=1):
-        middle = (before + (after - before) / 2).replace(microsecond=0)
-        if middle.astimezone(zone).utcoffset() == old:
-            before = middle
-        else:
-            after = middle
-    return after
 
 
 def text_of(cell: Cell) -> str:
@@ -137,7 +118,7 @@ def _text(max_chars: int | None, null: bool) -> Convert:
 
 def _status(cell: Cell) -> str:
     text = text_of(cell) or TaskStatus.NONE.value
-    if text not in TaskStatus.values:
+    if text not in STATUSES:
         raise ValueError(f"{shown(text)} is no status; write {', '.join(TaskStatus.values)}, or map it by values or a default")
     return text
 
@@ -167,18 +148,20 @@ def _number(field: PlainDecimalField, limit: int) -> Convert:
     return number
 
 
-def _parsed(text: str, pattern: str | None, what: str) -> datetime:
+def _parsed(text: str, read: Callable[[str], datetime], pattern: str | None, what: str) -> datetime:
     try:
-        return datetime.strptime(text, pattern) if pattern else datetime.fromisoformat(text)
+        return read(text)
     except ValueError:
         form = f"the format {pattern}" if pattern else "ISO 8601, such as 2026-03-28T09:30:00+01:00"
         raise ValueError(f"{shown(text)} is no {what} of {form}") from None
 
 
 def _time(pattern: str | None, zone: ZoneInfo) -> Convert:
+    read = reader(pattern)
+
     @lru_cache(maxsize=1024)  # due_on asks once more, and times of a file repeat
     def utc(cell: Cell) -> str:
-        local = _parsed(cell.strip(), pattern, "time") if isinstance(cell, str) else cell
+        local = _parsed(cell.strip(), read, pattern, "time") if isinstance(cell, str) else cell
         try:
             return str(settle(local, zone).replace(tzinfo=None))
         except OverflowError:
@@ -188,6 +171,8 @@ def _time(pattern: str | None, zone: ZoneInfo) -> Convert:
 
 
 def _day(pattern: str | None) -> Convert:
+    read = reader(pattern)
+
     def day(cell: Cell) -> str | None:
         if not cell:
             return None
@@ -195,7 +180,7 @@ def _day(pattern: str | None) -> Convert:
             return cell.date().isoformat()
         text = cell.strip()
         if pattern:
-            return _parsed(text, pattern, "day").date().isoformat()
+            return _parsed(text, read, pattern, "day").date().isoformat()
         try:
             return date.fromisoformat(text).isoformat()
         except ValueError:
@@ -211,6 +196,16 @@ def people(text: str) -> list[tuple[str, str]]:
         name = part.strip()
         if len(name) > NAME_CHARS:
             raise ValueError(f"{len(name)} characters where a member's name has at most {NAME_CHARS}")
+        if "@" in name:
+            _check_email(name)
         if name:
             found.setdefault(name.lower() if "@" in name else name, name)
     return list(found.items())
+
+
+@lru_cache(maxsize=1024)  # the same members come again and again
+def _check_email(text: str) -> None:
+    try:
+        validate_email(text)
+    except ValidationError:
+        raise ValueError(f"{shown(text)} has an @ and is no e-mail address") from None

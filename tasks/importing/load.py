@@ -12,15 +12,10 @@ from tasks.importing.mapping import ASSIGNEE, ATTRIBUTES, NAMED
 from tasks.importing.staging import Staging
 from tasks.models import Member, Organization, Task, TaskAssignee
 
+# SQLite has no statistics of the staging tables and may choose a join's order badly: its CROSS JOIN keeps ours, PostgreSQL's is an inner join.
 TASKS = Task._meta.db_table
 MEMBERS = Member._meta.db_table
 ASSIGNEES = TaskAssignee._meta.db_table
-# E-mails have an @ and names have none, so one key serves both. Of two members with one key the older is meant.
-MEMBER_BY_KEY = f"""(
-    SELECT lower(email) AS key, min(id) AS id FROM {MEMBERS} WHERE organization_id = %s AND email LIKE '%%@%%' GROUP BY lower(email)
-    UNION ALL
-    SELECT name, min(id) FROM {MEMBERS} WHERE organization_id = %s AND name NOT LIKE '%%@%%' GROUP BY name
-)"""
 
 
 def load(staging: Staging, organization: Organization, *, has_people: bool) -> tuple[int, int]:
@@ -47,7 +42,7 @@ def _count(staging: Staging, organization: Organization) -> tuple[int, int]:
     updated = 0
     if "external_id" in staging.columns:
         ((updated,),) = staging.fetch(
-            f"SELECT count(*) FROM {{rows}} s JOIN {TASKS} t ON t.organization_id = %s AND t.external_id = s.external_id", (organization.pk,)
+            f"SELECT count(*) FROM {{rows}} s CROSS JOIN {TASKS} t WHERE t.organization_id = %s AND t.external_id = s.external_id", (organization.pk,)
         )
     if rows > updated and "title" not in staging.columns:
         raise Invalid.field("title", f"{rows - updated} rows are new tasks, and a new task needs a title: map a column or a constant to it.")
@@ -59,7 +54,7 @@ def _make_named(staging: Staging, organization: Organization, name: str) -> None
     if name == "subject":
         staging.execute(
             f"INSERT INTO {table} (organization_id, case_id, name) SELECT c.organization_id, c.id, s.subject FROM {{rows}} s"
-            f' JOIN {NAMED["case"]._meta.db_table} c ON c.organization_id = %s AND c.name = s."case" WHERE s.subject IS NOT NULL'
+            f' CROSS JOIN {NAMED["case"]._meta.db_table} c WHERE c.organization_id = %s AND c.name = s."case" AND s.subject IS NOT NULL'
             " GROUP BY c.organization_id, c.id, s.subject ORDER BY min(s.line) ON CONFLICT DO NOTHING",
             (organization.pk,),
         )
@@ -73,11 +68,25 @@ def _make_named(staging: Staging, organization: Organization, name: str) -> None
 
 def _make_members(staging: Staging, organization: Organization) -> None:
     # A member's e-mail is kept in small letters, its name as the file writes it.
-    staging.execute(
+    _find_members(staging, organization)
+    made = staging.execute(
         f"INSERT INTO {MEMBERS} (organization_id, name, email)"
         " SELECT CAST(%s AS bigint), min(p.text), CASE WHEN p.key LIKE '%%@%%' THEN p.key ELSE '' END FROM {people} p"
-        f" WHERE p.key NOT IN (SELECT m.key FROM {MEMBER_BY_KEY} m) GROUP BY p.key ORDER BY min(p.line), p.key",
-        (organization.pk, organization.pk, organization.pk),
+        " LEFT JOIN {members} m ON m.key = p.key WHERE m.id IS NULL GROUP BY p.key ORDER BY min(p.line), p.key",
+        (organization.pk,),
+    )
+    if made:
+        _find_members(staging, organization)
+
+
+def _find_members(staging: Staging, organization: Organization) -> None:
+    """Fills {members}: e-mails have an @ and names have none, so one key serves both; of two members with one key the older is meant."""
+    staging.execute("DELETE FROM {members}")
+    staging.execute(
+        "INSERT INTO {members} (key, id)"
+        f" SELECT lower(email), min(id) FROM {MEMBERS} WHERE organization_id = %s AND email LIKE '%%@%%' GROUP BY lower(email)"
+        f" UNION ALL SELECT name, min(id) FROM {MEMBERS} WHERE organization_id = %s AND name NOT LIKE '%%@%%' GROUP BY name",
+        (organization.pk, organization.pk),
     )
 
 
@@ -124,13 +133,12 @@ def _write_tasks(staging: Staging, organization: Organization, has_people: bool)
         elif field.name in staging.columns:
             put(field.name, f's."{field.name}"')
         elif field.name == ASSIGNEE and has_people:
-            joins += f" LEFT JOIN {{people}} lead ON lead.line = s.line AND lead.position = 0 LEFT JOIN {MEMBER_BY_KEY} m ON m.key = lead.key"
-            join_params += [organization.pk, organization.pk]
+            joins += " LEFT JOIN {people} lead ON lead.line = s.line AND lead.position = 0 LEFT JOIN {members} m ON m.key = lead.key"
             put("assignee_id", "m.id")
         elif field.name == "created_at":
             put("created_at", "%s", now, update=False)
         else:
-            put(field.column, "%s", _default(field, connection), update=False)
+            put(str(field.column), "%s", _default(field, connection), update=False)
     if "case" in staging.columns and "subject" not in staging.columns:
         # A subject belongs to its case, so it cannot stay when the case changes.
         updates.append(f"subject_id = CASE WHEN {TASKS}.case_id = excluded.case_id THEN {TASKS}.subject_id END")
@@ -147,13 +155,13 @@ def _default(field: models.Field[Any, Any], connection: Any) -> Any:
 
 
 def _write_assignees(staging: Staging, organization: Organization) -> None:
+    tasks = f"FROM {{rows}} s CROSS JOIN {TASKS} t"
+    mine = "WHERE t.organization_id = %s AND t.id = s.task_id"
     if "external_id" in staging.columns:
-        staged = f"{{rows}} s JOIN {TASKS} t ON t.organization_id = %s AND t.external_id = s.external_id"
-        staging.execute(f"DELETE FROM {ASSIGNEES} WHERE task_id IN (SELECT t.id FROM {staged})", (organization.pk,))
-    else:
-        staged = f"{{rows}} s JOIN {TASKS} t ON t.organization_id = %s AND t.id = s.task_id"
+        mine = "WHERE t.organization_id = %s AND t.external_id = s.external_id"
+        staging.execute(f"DELETE FROM {ASSIGNEES} WHERE task_id IN (SELECT t.id {tasks} {mine})", (organization.pk,))
     staging.execute(
-        f"INSERT INTO {ASSIGNEES} (task_id, member_id, position) SELECT t.id, m.id, p.position FROM {staged}"
-        f" JOIN {{people}} p ON p.line = s.line JOIN {MEMBER_BY_KEY} m ON m.key = p.key WHERE true ORDER BY p.line, p.position ON CONFLICT DO NOTHING",
-        (organization.pk, organization.pk, organization.pk),
+        f"INSERT INTO {ASSIGNEES} (task_id, member_id, position) SELECT t.id, m.id, p.position {tasks} CROSS JOIN {{people}} p"
+        f" CROSS JOIN {{members}} m {mine} AND p.line = s.line AND m.key = p.key ORDER BY p.line, p.position ON CONFLICT DO NOTHING",
+        (organization.pk,),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from taskexport.errors import Invalid
 Cell = str | datetime
 MAX_CELL_CHARS = 16 * 1024 * 1024  # far above any text a person writes; keeps an unclosed quote from eating the memory
 EXACT_INTEGERS = 2**53  # up to here a double tells all integers apart
+
+# What openpyxl lets through when a workbook is damaged; an XML error is a SyntaxError, a forbidden XML entity a ValueError.
+BROKEN = (InvalidFileException, zipfile.BadZipFile, zlib.error, KeyError, ValueError, TypeError, SyntaxError, EOFError)
 
 
 @dataclass(frozen=True)
@@ -100,24 +104,30 @@ def _csv_rows(reader: Any) -> Iterator[tuple[int, list[Any] | str]]:
 
 @contextmanager
 def _open_workbook(path: Path) -> Iterator[Iterator[tuple[int, list[Any] | str]]]:
-    try:
-        book = load_workbook(path, read_only=True, data_only=True)
-    except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise Invalid.field("file", f"{path} is no workbook that can be read: {error}.") from None
-    try:
-        if not book.worksheets:
-            raise Invalid.field("file", "The workbook has no sheet with cells.")
-        sheet = book.worksheets[0]
-        sheet.reset_dimensions()  # some programs write a wrong one, which would cut rows off
-        yield _workbook_rows(sheet)
-    finally:
-        book.close()
+    # As an open file, because openpyxl judges a path by its ending.
+    with path.open("rb") as file:
+        try:
+            book = load_workbook(file, read_only=True, data_only=True)
+        except BROKEN as error:
+            raise Invalid.field("file", f"{path} is no workbook that can be read: {error}.") from None
+        try:
+            if not book.worksheets:
+                raise Invalid.field("file", "The workbook has no sheet with cells.")
+            sheet = book.worksheets[0]
+            sheet.reset_dimensions()  # some programs write a wrong one, which would cut rows off
+            yield _workbook_rows(sheet)
+        finally:
+            book.close()
 
 
 def _workbook_rows(sheet: Any) -> Iterator[tuple[int, list[Any] | str]]:
-    for number, values in enumerate(sheet.iter_rows(values_only=True), 1):
-        if any(value is not None for value in values):
-            yield number, [_cell(value) for value in values]
+    number = 0
+    try:
+        for number, values in enumerate(sheet.iter_rows(values_only=True), 1):
+            if any(value is not None for value in values):
+                yield number, [_cell(value) for value in values]
+    except BROKEN as error:
+        raise Invalid.field("file", f"The workbook cannot be read after row {number}: {error}.") from None
 
 
 def _cell(value: Any) -> Cell:

@@ -176,7 +176,7 @@ def _convert(plan: Plan, line: int, row: list[Cell], people: list[tuple[Any, ...
     errors: list[RowError] = []
     values: list[Any] = [line]
     members: list[tuple[str, str]] = []
-    if NOT_TEXT.search("\n".join(map(cells.text_of, row))):
+    if NOT_TEXT.search("\n".join(cell for cell in row if isinstance(cell, str))):
         return None, _no_text(plan, line, row)
     for column in plan.columns:
         try:
@@ -218,8 +218,6 @@ def _drop_twins(staging: Staging, plan: Plan, result: ImportResult) -> None:
         if found:
             errors = [RowError(line, header, f"{cells.shown(text)} is there twice, first in line {first}") for line, text, first in found]
             result.errors = sorted([*result.errors, *errors], key=lambda error: error.line)[:LISTED_ERRORS]
+            staging.execute(f"DELETE FROM {{people}} WHERE line IN (SELECT line FROM {twins})")
             result.bad += staging.execute(f"DELETE FROM {{rows}} WHERE line IN (SELECT line FROM {twins})")
-            staging.execute("DELETE FROM {people} WHERE line NOT IN (SELECT line FROM {rows})")
-    if staging.connection.vendor == "postgresql":
-        staging.execute("ANALYZE {rows}")
-        staging.execute("ANALYZE {people}")
+    staging.settle()

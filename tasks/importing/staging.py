@@ -1,4 +1,4 @@
-"""Two temporary tables the rows wait in, so that neither Python's memory nor a lock grows with the file."""
+"""Temporary tables the rows wait in, so that neither Python's memory nor a lock grows with the file."""
 
 from __future__ import annotations
 
@@ -16,24 +16,35 @@ from tasks.models import Task
 
 @dataclass(frozen=True)
 class Staging:
-    """The tables of one import: `rows` (line, task_id and a column a target) and `people` (line, position, key, text)."""
+    """The tables of one import: `rows` (line, task_id and a column a target), `people` (line, position, key, text) and `members` (key, id)."""
 
     connection: Any
     rows: str
     people: str
+    members: str
     columns: tuple[str, ...]
 
+    def _named(self, sql: str) -> str:
+        return sql.format(rows=self.rows, people=self.people, members=self.members)
+
     def execute(self, sql: str, params: tuple[Any, ...] | list[Any] = ()) -> int:
-        """Runs one statement, in which {rows} and {people} stand for the tables, and returns its row count."""
+        """Runs one statement, in which {rows}, {people} and {members} stand for the tables, and returns its row count."""
         with self.connection.cursor() as cursor:
-            cursor.execute(sql.format(rows=self.rows, people=self.people), params)
-            return cursor.rowcount
+            cursor.execute(self._named(sql), params)
+            return int(cursor.rowcount)
 
     def fetch(self, sql: str, params: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """Like `execute`, but returns the rows."""
         with self.connection.cursor() as cursor:
-            cursor.execute(sql.format(rows=self.rows, people=self.people), params)
-            return cursor.fetchall()
+            cursor.execute(self._named(sql), params)
+            return list(cursor.fetchall())
+
+    def settle(self) -> None:
+        """Tells the planner what the tables hold; call it once all rows are in."""
+        self.execute("CREATE INDEX {people}_line ON {people} (line, position)")
+        if self.connection.vendor == "postgresql":
+            self.execute("ANALYZE {rows}")
+            self.execute("ANALYZE {people}")
 
     def add(self, rows: list[list[Any]], people: list[tuple[Any, ...]]) -> None:
         """Appends a batch: rows as (line, *columns), people as (line, position, key, text)."""
@@ -46,17 +57,19 @@ class Staging:
 def open_staging(connection: Any, columns: tuple[str, ...]) -> Iterator[Staging]:
     """Makes the tables for these columns, and drops them at the end."""
     token = secrets.token_hex(6)
-    staging = Staging(connection, f"import_rows_{token}", f"import_people_{token}", columns)
+    staging = Staging(connection, f"import_rows_{token}", f"import_people_{token}", f"import_members_{token}", columns)
     typed = "".join(f', "{name}" {_type(connection, name)}' for name in columns)
     try:
         staging.execute(f"CREATE TEMPORARY TABLE {{rows}} (line bigint, task_id bigint{typed})")
         staging.execute("CREATE TEMPORARY TABLE {people} (line bigint, position integer, key text, text text)")
+        staging.execute("CREATE TEMPORARY TABLE {members} (key text PRIMARY KEY, id bigint)")
         yield staging
     finally:
         # Inside a broken transaction they cannot be dropped, but they go with it.
         with suppress(DatabaseError):
             staging.execute("DROP TABLE IF EXISTS {rows}")
             staging.execute("DROP TABLE IF EXISTS {people}")
+            staging.execute("DROP TABLE IF EXISTS {members}")
 
 
 def _type(connection: Any, name: str) -> str:

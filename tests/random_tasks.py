@@ -1,0 +1,166 @@
+"""Random tasks of every nasty kind, the same ones on every database: `python -m tests.random_tasks COUNT FOLDER ZONE…` exports them."""
+
+from __future__ import annotations
+
+import random
+import sys
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import django
+
+SEED = 20240229
+PIECES = [
+    *("=1+1", "+49 170 1234567", "-5 C", "-5", "@cmd", "'=x", "''=y", "'", "'quoted", "\ttab", "\rreturn", "\nline", "+", "-", "(1)", "+1 (2) 3.4"),
+    *(
+        'say "hi"',
+        "a,b",
+        "two\nlines",
+        "dos\r\nlines",
+        "mac\rlines",
+        "\\.",
+        "\\N",
+        "\\",
+        " spaces ",
+        "NULL",
+        "true",
+        "00123",
+        "1e5",
+        "%s %d %%",
+        "{c}",
+    ),
+    *(
+        "Zoë",
+        "Дмитро",
+        "أحمد",
+        "שלום",
+        "中文字",
+        "日本語",
+        "한국어",
+        "हिन्दी",
+        "ไทย",
+        "🏳️‍🌈",
+        "\u202eright",
+        "\u00a0",
+        "\ufeffbom",
+        "\x0b\x1f\x7f",
+        "\u2028",
+        "",
+    ),
+]
+MOMENTS = [
+    datetime(1, 1, 1, tzinfo=UTC),
+    datetime(1582, 10, 10, 12, 0, 0, 1, tzinfo=UTC),
+    datetime(1900, 12, 31, 23, 59, 59, tzinfo=UTC),
+    datetime(1901, 1, 1, tzinfo=UTC),
+    datetime(1919, 7, 1, 12, tzinfo=UTC),  # Kathmandu was ahead by an odd number of seconds
+    datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
+    datetime(2018, 3, 25, 0, 59, 59, tzinfo=UTC),
+    datetime(2018, 3, 25, 1, 0, 0, 500000, tzinfo=UTC),
+    datetime(2018, 10, 28, 0, 30, tzinfo=UTC),
+    datetime(2018, 10, 28, 1, 30, tzinfo=UTC),
+    datetime(2099, 12, 31, 23, 59, 59, tzinfo=UTC),
+    datetime(2100, 1, 1, tzinfo=UTC),
+    datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
+]
+
+
+def random_text(rng: random.Random, most: int) -> str:
+    """A text of up to `most` characters: a piece, several, or anything in Unicode but NUL and surrogates."""
+    kind = rng.random()
+    if kind < 0.6:
+        return rng.choice(PIECES)[:most]
+    if kind < 0.8:
+        return "".join(rng.choice(PIECES) for _ in range(rng.randrange(1, 5)))[:most]
+    characters = (
+        chr(rng.choice([rng.randrange(1, 0x80), rng.randrange(1, 0xD800), rng.randrange(0xE000, 0x110000)])) for _ in range(rng.randrange(most))
+    )
+    return "".join(characters)[:most]
+
+
+def random_moment(rng: random.Random) -> datetime | None:
+    """A time between the years 1 and 9999, often at an edge; None at times."""
+    if rng.random() < 0.15:
+        return None
+    if rng.random() < 0.5:
+        return rng.choice(MOMENTS)
+    moment = datetime(1902, 1, 1, tzinfo=UTC) + timedelta(seconds=rng.randrange(190 * 365 * 86400))
+    return moment.replace(microsecond=rng.choice([0, 0, 500000, 1, 123456, 120000]))
+
+
+def make(organization: Any, count: int, seed: int = SEED) -> None:
+    """Adds `count` tasks with ids of their own choice, so that two databases hold the very same."""
+    from tasks.models import Flow, Hub, Member, Task, TaskStatus
+
+    rng = random.Random(seed)
+    flows = [Flow.objects.create(organization=organization, name=f"{number} {piece}"[:200]) for number, piece in enumerate(PIECES[:8])]
+    hub = Hub.objects.create(organization=organization, name="=HUB()")
+    member = Member.objects.create(organization=organization, name="-Minus Person")
+    tasks = []
+    for number in range(1, count + 1):
+        texts = {field: random_text(rng, 50) for field in ("address_1", "address_2", "address_3", "city", "state")}
+        tasks.append(
+            Task(
+                pk=1_000_000 + number,
+                organization=organization,
+                external_id=f"{number}-{random_text(rng, 60)}",
+                title=random_text(rng, 500) or "untitled",
+                status=rng.choice(TaskStatus.values),
+                flow=rng.choice([None, *flows]),
+                hub=rng.choice([None, hub]),
+                assignee=rng.choice([None, member]),
+                due_at=random_moment(rng),
+                due_on=rng.choice([None, date(1, 1, 1), date(2024, 2, 29), date(9999, 12, 31)]),
+                created_at=random_moment(rng) or MOMENTS[5],
+                completed_at=random_moment(rng),
+                zip=rng.choice(["", "01234", "0", "1234 AB", "-1", "+1"]),
+                country=rng.choice(["", "NL", "US"]),
+                latitude=rng.choice([None, Decimal("0"), Decimal("-0.0000001"), Decimal("39.3470107281118"), Decimal(rng.randrange(-90, 90))]),
+                longitude=rng.choice([None, Decimal("-76.6692365628603"), Decimal("180"), Decimal("0.1"), Decimal("-100.000000000001")]),
+                recipient_phone=rng.choice(["", "+49 170 1234567", "=1"]),
+                **texts,
+            )
+        )
+    Task.objects.bulk_create(tasks, batch_size=500)
+
+
+def export_csv(organization: Any, zone: str) -> bytes:
+    """The organization's tasks as the worker writes them: the csv inside the zip."""
+    import io
+    import uuid
+    import zipfile
+
+    from exports import sources
+    from exports.formats import FORMATS
+    from exports.services import specs
+
+    values = {"org_name": "x", "name": "x", "type": "basic", "creation_start_date": "0001-01-01", "creation_end_date": "9999-12-31", "timezone": zone}
+    spec = specs.make(values).spec
+    csv = FORMATS["csv"]
+    with sources.snapshot(csv.style(spec)) as snapshot:
+        query = sources.compile_query(spec, [organization.pk])
+        counted = snapshot.count(query)
+        file = b"".join(csv.write(snapshot, query, spec, job_id=uuid.uuid4(), modified_at=datetime(2024, 1, 1, tzinfo=UTC)))
+        assert snapshot.rows_read == counted
+    with zipfile.ZipFile(io.BytesIO(file)) as archive:
+        return archive.read(archive.namelist()[0])
+
+
+def main(count: str, folder: str, *zones: str) -> None:
+    """Migrates the empty database that DATABASE_URL names, fills it and exports it in each zone to FOLDER/number.csv."""
+    django.setup()
+    from django.core.management import call_command
+
+    from tasks.models import Organization
+
+    call_command("migrate", verbosity=0)
+    organization = Organization.objects.create(slug="random", name="Random")
+    make(organization, int(count))
+    for number, zone in enumerate(zones):
+        Path(folder, f"{number}.csv").write_bytes(export_csv(organization, zone))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
