@@ -39,6 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
         settings.FILES_ROOT, settings.SPOOL_ROOT = settings.VAR / "files", settings.VAR / "spool"
         os.environ |= {"VAR": str(settings.VAR), "SECRET_KEY": settings.SECRET_KEY}  # for the processes that it starts
     settings.PASSWORD_HASHERS = ["tests.hashers.OneRound"]
+    settings.WHITENOISE_AUTOREFRESH = True  # else every test client looks at every static file first
     django.setup()
     config.pluginmanager.import_plugin("tests.fixtures")  # only now: it imports models
 
