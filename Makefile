@@ -5,9 +5,9 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check -q
 PYTEST := $(PY) -m pytest
 .DEFAULT_GOAL := help
-.PHONY: help demo run seed test test-long lint lock system-deps clean
+.PHONY: help demo run seed test test-long openapi lint lock system-deps clean
 
-demo run seed lint: export TASKEXPORT_ENV := development
+demo run seed openapi lint: export TASKEXPORT_ENV := development
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ test: .venv/.test ## all tests, on SQLite and then on PostgreSQL
 test-long: .venv/.test ## the tests that take minutes, on both databases
 	$(PYTEST) --database=sqlite -m long
 	$(PYTEST) --database=postgres -m long
+
+openapi: .venv/.runtime ## write docs/openapi.yaml anew
+	$(PY) manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
 
 lint: .venv/.test ## style, types, import layers, migrations, API schema, templates
 	.venv/bin/ruff check .

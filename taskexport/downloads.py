@@ -10,17 +10,19 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.utils.http import content_disposition_header
 
 CHUNK_BYTES = 256 * 1024
-_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
+# Several ranges, or something that is none, get the whole file.
+_RANGE = re.compile(r"bytes=(?!-$)(\d{0,18})-(\d{0,18})", re.ASCII | re.IGNORECASE)
 
 
 def file_response(request: Any, stored: BinaryIO, *, size: int, sha256: str, name: str, content_type: str) -> HttpResponse | StreamingHttpResponse:
     """200, 206, 304 or 416 for these bytes; closes `stored` when the answer is over."""
     tag = f'"{sha256}"'
     first, last, status = 0, size - 1, 200
-    if request.headers.get("If-None-Match") == tag:
+    wanted = _RANGE.fullmatch(request.headers.get("Range", "").strip()) if request.method == "GET" else None
+    if {part.strip().removeprefix("W/") for part in request.headers.get("If-None-Match", "").split(",")} & {tag, "*"}:
         status = 304
-    elif (header := request.headers.get("Range")) and request.headers.get("If-Range", tag) == tag and (match := _RANGE.fullmatch(header.strip())):
-        bounds = _bounds(match[1], match[2], size)
+    elif wanted and request.headers.get("If-Range", tag) == tag:
+        bounds = _bounds(wanted[1], wanted[2], size)
         if bounds is None:
             status = 416
         else:
@@ -35,6 +37,8 @@ def file_response(request: Any, stored: BinaryIO, *, size: int, sha256: str, nam
     if status in {304, 416} or request.method == "HEAD":
         stored.close()
         response: Any = HttpResponse(status=status, content_type=content_type)
+        if status == 304:
+            del response["Content-Type"]
     else:
         response = StreamingHttpResponse(_pieces(stored, first, last - first + 1), status=status, content_type=content_type)
     if status == 416:

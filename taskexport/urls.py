@@ -17,6 +17,7 @@ urlpatterns = [
     path("admin", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
     path("", include("exports.api.links")),
+    path("api", not_found),
     path("api/", include("tasks.api")),
     path("api/", include("exports.api.jobs")),
     path(
@@ -24,7 +25,7 @@ urlpatterns = [
         include(
             [
                 *route("schema", SpectacularAPIView.as_view(), "schema"),
-                *route("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), "docs"),
+                *route("docs", SpectacularSwaggerSplitView.as_view(url_name="schema", template_name="taskexport/docs.html"), "docs"),
                 re_path(r"^.*$", not_found),
             ]
         ),

@@ -12,15 +12,23 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from rest_framework.test import APIClient
 
 from taskexport import processes
 from tasks.models import Member, Organization, Platform, Role, User
+from tests.openapi import CheckedClient
 
 PASSWORD = "correct horse battery"  # of everybody here
 COMMAND_SECONDS = 120
+
+
+@pytest.fixture(autouse=True)
+def no_throttle_yet() -> None:
+    """Throttles count in the cache, by ids that the next test uses again."""
+    cache.clear()
 
 
 # -- People --------------------------------------------------------------------------------------------------------
@@ -83,10 +91,10 @@ def owner(platform: Platform) -> User:
 
 @pytest.fixture
 def client_of() -> Callable[[User], APIClient]:
-    """A REST client signed in as the user."""
+    """A REST client signed in as the user; every answer is held against the OpenAPI document."""
 
     def client_of(user: User) -> APIClient:
-        client = APIClient()
+        client = CheckedClient()
         client.force_authenticate(user)
         return client
 

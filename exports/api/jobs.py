@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-import binascii
+import json
+import re
 import uuid
 from datetime import UTC, datetime
 from typing import Any
@@ -16,16 +17,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from exports.api import shapes
-from exports.api.shapes import ERRORS
+from exports.api.shapes import ERRORS, READ_ERRORS
 from exports.datasets import CONFIGS
 from exports.models import ExportJob
 from exports.services import files, jobs, receipts, specs
 from exports.states import ACTIVE, JobStatus
 from taskexport import idempotency
 from taskexport.api.strict import parse_body, parse_query, whole_number
-from taskexport.api.views import ContractView, documented_errors, require_match, route
+from taskexport.api.views import ContractView, StaleETag, documented_errors, etag, require_match, route
 from taskexport.downloads import file_response
-from taskexport.errors import AppError, Invalid, NotFound
+from taskexport.errors import Conflict, Invalid, NotFound
 from tasks import access
 from tasks.access import Action
 from tasks.models import User
@@ -100,6 +101,7 @@ def _one(request: Request, job_id: Any) -> dict[str, Any]:
 
 
 # -- The list ------------------------------------------------------------------------------------------------------
+_PLUS = re.compile(r" (?=\d\d:\d\d$)")  # the + of an offset that was not percent-encoded
 _FILTERS = {"status", "type", "org_id", "created_from", "created_to", "page", "per_page", "cursor"}
 
 
@@ -115,7 +117,7 @@ def _filtered(request: Request, query: dict[str, str]) -> QuerySet[ExportJob]:
     for key in ("created_from", "created_to"):
         if key in query:
             try:
-                bound = specs.moment(query[key].replace(" ", "+"))
+                bound = specs.moment(_PLUS.sub("+", query[key]))
             except ValueError as error:
                 raise Invalid.field(key, str(error)) from None
             rows = rows.filter(created_at__gte=bound.at) if key == "created_from" else rows.filter(created_at__lte=bound.last)
@@ -129,10 +131,8 @@ def _cursor(job: ExportJob) -> str:
 def _after(rows: QuerySet[ExportJob], cursor: str) -> QuerySet[ExportJob]:
     try:
         at, pk = base64.urlsafe_b64decode(cursor.encode()).decode().split(" ")
-        moment, job_id = datetime.fromisoformat(at), uuid.UUID(pk)
-        if moment.tzinfo is None:
-            raise ValueError
-    except (ValueError, binascii.Error, UnicodeError):
+        moment, job_id = datetime.fromisoformat(at).astimezone(UTC), uuid.UUID(pk)
+    except (ValueError, OverflowError):
         raise Invalid.field("cursor", "Take the cursor from the Link header of the page before.") from None
     return rows.filter(Q(created_at__lt=moment) | Q(created_at=moment, pk__lt=job_id))
 
@@ -153,7 +153,7 @@ class JobListView(ContractView):
             OpenApiParameter("per_page", int, description=f"{PER_PAGE} unless said, at most {PER_PAGE_MOST}."),
             OpenApiParameter("cursor", str, description="From `Link: rel=next`; in place of `page`."),
         ],
-        responses={200: shapes.JobList, **ERRORS},
+        responses={200: shapes.JobList, **READ_ERRORS},
     )
     def get(self, request: Request) -> Response:
         """List the export jobs of every door, newest first."""
@@ -212,7 +212,8 @@ class JobListView(ContractView):
 
 
 def _answer_once(request: Request, make: Any) -> Response:
-    call = idempotency.fingerprint(str(request.method), request.path.rstrip("/"), repr(request.data).encode())
+    body = json.dumps(dict(request.data), sort_keys=True)  # the same wish, however its JSON was laid out
+    call = idempotency.fingerprint(str(request.method), request.path.rstrip("/"), body.encode())
     answer = idempotency.once(user_of(request), request.headers.get("Idempotency-Key"), call, make)
     return Response(answer.body, status=answer.status, headers=answer.headers)
 
@@ -220,50 +221,78 @@ def _answer_once(request: Request, make: Any) -> Response:
 class JobView(ContractView):
     """One job."""
 
-    @extend_schema(operation_id="read_export_job", tags=[TAG], responses={200: shapes.JobBody, **ERRORS})
+    @extend_schema(operation_id="read_export_job", tags=[TAG], responses={200: shapes.JobBody, **READ_ERRORS})
     def get(self, request: Request, job_id: str) -> Response:
         """Read an export job."""
         job = find(request, job_id)
-        response = Response({"job": present(request, job, single=True)})
+        body = {"job": present(request, job, single=True)}
+        response = Response(body, headers={"ETag": etag(body, job.version_rev)})
         if job.status in ACTIVE:
             response["Retry-After"] = str(POLL_SECONDS)
         return response
 
 
 class _Transition(ContractView):
-    """POST and PUT alike move the job; `version_rev` or `If-Match` insist on a version."""
+    """Moves the job; `version_rev` or `If-Match` insist on a version."""
 
     verb: str
 
     def _move(self, request: Request, job_id: str) -> Response:
         job = find(request, job_id)
         version = parse_body(shapes.VersionBody, request).get("version_rev")
-        matched = require_match(request, {"job": present(request, job, single=True)}, job.version_rev)
-        getattr(jobs, self.verb)(user_of(request), job, version or matched)
+        matched = require_match(request, job.version_rev)
+        try:
+            getattr(jobs, self.verb)(user_of(request), job, version or matched)
+        except Conflict as error:
+            if matched and not version and error.code == "stale_version":  # somebody was quicker by a moment
+                raise StaleETag() from None
+            raise
         return Response(_one(request, job.pk))
 
 
-def _transition(verb: str, summary: str) -> type[_Transition]:
-    schema: dict[str, Any] = {"tags": [TAG], "request": shapes.VersionBody, "responses": {200: shapes.JobBody, **ERRORS}, "description": summary}
-
-    class View(_Transition):
-        def post(self, request: Request, job_id: str) -> Response:
-            return self._move(request, job_id)
-
-        def put(self, request: Request, job_id: str) -> Response:
-            return self._move(request, job_id)
-
-    View.verb = verb
-    View.__name__ = f"{verb.title()}View"
-    View.__doc__ = summary
-    View.post = extend_schema(operation_id=f"{verb}_export_job", **schema)(View.post)  # type: ignore[method-assign]
-    View.put = extend_schema(operation_id=f"{verb}_export_job_by_put", **schema)(View.put)  # type: ignore[method-assign]
-    return View
+def _documented(operation_id: str) -> Any:
+    parameters = [OpenApiParameter("If-Match", str, OpenApiParameter.HEADER, description="A version_rev, or the ETag of a read.")]
+    return extend_schema(
+        operation_id=operation_id, tags=[TAG], request=shapes.VersionBody, parameters=parameters, responses={200: shapes.JobBody, **ERRORS}
+    )
 
 
-StartView = _transition("start", "Start a new job: it is queued, and a worker takes it.")
-CancelView = _transition("cancel", "Cancel a job that has not ended; a running one stops within seconds.")
-RetryView = _transition("retry", "Queue a failed or cancelled job once more.")
+class StartView(_Transition):
+    """new → queued."""
+
+    verb = "start"
+
+    @_documented("start_export_job")
+    def post(self, request: Request, job_id: str) -> Response:
+        """Start a new job: it is queued, and a worker takes it."""
+        return self._move(request, job_id)
+
+    @_documented("start_export_job_by_put")
+    def put(self, request: Request, job_id: str) -> Response:
+        """The same as POST."""
+        return self._move(request, job_id)
+
+
+class CancelView(_Transition):
+    """new, queued, in progress → cancelled."""
+
+    verb = "cancel"
+
+    @_documented("cancel_export_job")
+    def post(self, request: Request, job_id: str) -> Response:
+        """Cancel a job that has not ended; a running one stops within seconds."""
+        return self._move(request, job_id)
+
+
+class RetryView(_Transition):
+    """failed, cancelled → queued."""
+
+    verb = "retry"
+
+    @_documented("retry_export_job")
+    def post(self, request: Request, job_id: str) -> Response:
+        """Queue a failed or cancelled job once more."""
+        return self._move(request, job_id)
 
 
 class AgainView(ContractView):
@@ -292,7 +321,7 @@ class AgainView(ContractView):
 class EventsView(ContractView):
     """The timeline."""
 
-    @extend_schema(operation_id="list_export_job_events", tags=[TAG], responses={200: shapes.EventList, **ERRORS})
+    @extend_schema(operation_id="list_export_job_events", tags=[TAG], responses={200: shapes.EventList, **READ_ERRORS})
     def get(self, request: Request, job_id: str) -> Response:
         """The job's timeline, oldest first."""
         rows = find(request, job_id).events.select_related("actor").order_by("pk")
@@ -314,24 +343,14 @@ class EventsView(ContractView):
 class ReceiptView(ContractView):
     """The signed receipt."""
 
-    @extend_schema(operation_id="read_export_job_receipt", tags=[TAG], responses={200: shapes.Receipt, **ERRORS})
+    @extend_schema(operation_id="read_export_job_receipt", tags=[TAG], responses={200: shapes.Receipt, **READ_ERRORS})
     def get(self, request: Request, job_id: str) -> Response:
         """The file's signed receipt; it stays when the file has expired."""
         job = find(request, job_id)
         file = getattr(job, "file", None)
         if file is None or job.status != JobStatus.DONE:
-            raise AppErrorNotDone(job)
+            raise Conflict(f"The job is {job.status}; there is a receipt once it is done.", code="not_done")
         return Response(file.receipt)
-
-
-class AppErrorNotDone(AppError):
-    """There is no file yet: 409."""
-
-    status = 409
-    code = "not_done"
-
-    def __init__(self, job: ExportJob) -> None:
-        super().__init__(f"The job is {job.status}; there is a receipt once it is done.")
 
 
 class DownloadView(ContractView):
@@ -358,16 +377,18 @@ class DownloadView(ContractView):
 
 
 def send(request: Any, user: Any, file: Any, door: str) -> HttpResponse:
-    """The published file as an answer, with a line in its download log unless only its head is wanted."""
-    stored = files.open_unlogged(file) if request.method == "HEAD" else files.fetch(user, file, door)
+    """The published file as an answer, with a line in its download log if bytes of it are sent."""
+    stored = files.open_stored(file)
     response = file_response(request, stored, size=file.size, sha256=file.sha256, name=file.name, content_type=file.content_type)
+    if request.method != "HEAD" and response.status_code in {200, 206}:
+        files.log_download(user, file, door)
     return response  # type: ignore[return-value]
 
 
 class DownloadsView(ContractView):
     """The download log."""
 
-    @extend_schema(operation_id="list_export_job_downloads", tags=[TAG], responses={200: shapes.DownloadList, **ERRORS})
+    @extend_schema(operation_id="list_export_job_downloads", tags=[TAG], responses={200: shapes.DownloadList, **READ_ERRORS})
     def get(self, request: Request, job_id: str) -> Response:
         """Who fetched the file, and when; newest first, at most 1,000."""
         file = getattr(find(request, job_id), "file", None)
@@ -382,7 +403,7 @@ class ReceiptKeyView(ContractView):
     authentication_classes = ()
     permission_classes = ()
 
-    @extend_schema(operation_id="read_receipt_key", tags=[TAG], auth=[], responses={200: shapes.ReceiptKey, 429: ERRORS[429]})
+    @extend_schema(operation_id="read_receipt_key", tags=[TAG], auth=[], responses={200: shapes.ReceiptKey, 304: READ_ERRORS[304], 429: ERRORS[429]})
     def get(self, request: Request) -> Response:
         """The Ed25519 public key that verifies receipts, 32 raw bytes in base64."""
         return Response({"algorithm": "Ed25519", "public_key": receipts.public_key()})

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.urls import URLPattern, path
-from django.views.decorators.http import require_safe
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern
+from django.views.decorators.csrf import csrf_exempt
 
 from exports.api.jobs import send
 from exports.services import files
-from taskexport.api.errors import extras
+from taskexport.api.errors import plain_response
+from taskexport.api.views import route
 from taskexport.errors import AppError
 
 
-@require_safe
+class MethodNotAllowed(AppError):
+    """A link is only read: 405."""
+
+    status = 405
+    code = "method_not_allowed"
+
+    def __init__(self) -> None:
+        super().__init__("A link answers GET and HEAD.")
+
+
+@csrf_exempt
 def follow(request: HttpRequest, token: str) -> HttpResponse:
     """The file behind a link; its owner's rights are asked again now."""
     try:
+        if request.method not in {"GET", "HEAD"}:
+            raise MethodNotAllowed()
         file, user = files.by_link(token)
         return send(request, user, file, "link")
     except AppError as error:
-        body: dict[str, Any] = {"message": error.message}
-        return JsonResponse(body | extras(error), status=error.status)
+        response = plain_response(error)
+        if error.status == 405:
+            response["Allow"] = "GET, HEAD"
+        return response
 
 
-urlpatterns: list[URLPattern] = [path("d/<str:token>", follow, name="link")]
+urlpatterns: list[URLPattern] = route("d/<str:token>", follow, "link")

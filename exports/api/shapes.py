@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers
 
 from exports.datasets import CONFIGS
@@ -34,18 +35,24 @@ class VersionBody(StrictSerializer):
     version_rev = Text(max_length=30, required=False)
 
 
-class _Result(serializers.Serializer):
+class JobResult(serializers.Serializer):
+    """How a job ended; both empty before."""
+
     error = serializers.CharField(allow_blank=True)
     download_url = serializers.CharField(allow_blank=True)
 
 
-class _Progress(serializers.Serializer):
+class JobProgress(serializers.Serializer):
+    """How far a job is."""
+
     rows_done = serializers.IntegerField()
     rows_total = serializers.IntegerField(allow_null=True)
     percent = serializers.FloatField()
 
 
-class _File(serializers.Serializer):
+class JobFile(serializers.Serializer):
+    """The file of a done job; it stays here when it has expired."""
+
     name = serializers.CharField()
     size = serializers.IntegerField()
     sha256 = serializers.CharField()
@@ -53,7 +60,9 @@ class _File(serializers.Serializer):
     expires_at = serializers.DateTimeField()
 
 
-class _Person(serializers.Serializer):
+class Person(serializers.Serializer):
+    """Somebody of ours."""
+
     id = serializers.IntegerField()
     name = serializers.CharField()
 
@@ -67,7 +76,7 @@ class Job(serializers.Serializer):
     name = serializers.CharField()
     type = serializers.CharField()
     status = serializers.ChoiceField(JobStatus.choices)
-    result = _Result()
+    result = JobResult()
     creation_start_date = serializers.DateTimeField()
     creation_end_date = serializers.DateTimeField()
     version_rev = serializers.CharField()
@@ -76,10 +85,10 @@ class Job(serializers.Serializer):
     dataset = serializers.CharField()
     trigger = serializers.CharField()
     runner = serializers.CharField()
-    progress = _Progress()
-    file = _File(allow_null=True)
+    progress = JobProgress()
+    file = JobFile(allow_null=True)
     attempt = serializers.IntegerField()
-    created_by = _Person(allow_null=True)
+    created_by = Person(allow_null=True)
     created_at = serializers.DateTimeField()
     queued_at = serializers.DateTimeField(allow_null=True)
     started_at = serializers.DateTimeField(allow_null=True)
@@ -98,7 +107,9 @@ class JobBody(serializers.Serializer):
     job = SingleJob()
 
 
-class _Meta(serializers.Serializer):
+class PageMeta(serializers.Serializer):
+    """Which page of how many rows."""
+
     page = serializers.IntegerField()
     per_page = serializers.IntegerField()
     total = serializers.IntegerField()
@@ -108,35 +119,39 @@ class JobList(serializers.Serializer):
     """A page of jobs."""
 
     jobs = Job(many=True)
-    meta = _Meta()
+    meta = PageMeta()
 
 
-class _Event(serializers.Serializer):
+class JobEvent(serializers.Serializer):
+    """A line of a job's timeline."""
+
     at = serializers.DateTimeField()
     kind = serializers.CharField()
     from_status = serializers.CharField(allow_null=True)
     to_status = serializers.CharField(allow_null=True)
     attempt = serializers.IntegerField()
-    actor = _Person(allow_null=True)
+    actor = Person(allow_null=True)
     detail = serializers.CharField(allow_blank=True)
 
 
 class EventList(serializers.Serializer):
     """A timeline."""
 
-    events = _Event(many=True)
+    events = JobEvent(many=True)
 
 
-class _Download(serializers.Serializer):
+class FileDownload(serializers.Serializer):
+    """Somebody was given bytes of the file."""
+
     at = serializers.DateTimeField()
-    user = _Person(allow_null=True)
+    user = Person(allow_null=True)
     door = serializers.CharField()
 
 
 class DownloadList(serializers.Serializer):
     """Who fetched the file."""
 
-    downloads = _Download(many=True)
+    downloads = FileDownload(many=True)
 
 
 class Receipt(serializers.Serializer):
@@ -156,3 +171,4 @@ class ReceiptKey(serializers.Serializer):
 
 
 ERRORS = documented_errors(400, 401, 403, 404, 409, 412, 413, 415, 422, 429)
+READ_ERRORS = {304: OpenApiResponse(None, "Unchanged since the ETag in If-None-Match."), **documented_errors(400, 401, 403, 404, 409, 429)}

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.response import Response
 
 from taskexport.api.strict import flatten
-from taskexport.errors import AppError
+from taskexport.errors import AppError, Forbidden, Invalid, NotFound
 from taskexport.logs import where
 
 log = logging.getLogger(__name__)
@@ -23,13 +24,11 @@ def _as_app_error(error: Exception) -> AppError:
     if isinstance(error, exceptions.ValidationError):
         return flatten(error.detail)
     if isinstance(error, Http404):
-        known = AppError("There is nothing here.", code="not_found")
-        known.status = 404
-        return known
+        return NotFound("There is nothing here.")
     if isinstance(error, PermissionDenied):
-        known = AppError("You may not do this.", code="forbidden")
-        known.status = 403
-        return known
+        return Forbidden("You may not do this.")
+    if isinstance(error, SuspiciousOperation):  # such as a thousand parameters
+        return Invalid("The request is not one we read: too many parameters, or malformed.", code="bad_request")
     if isinstance(error, exceptions.APIException):
         code = error.get_codes() if isinstance(error.get_codes(), str) else "error"
         wait = getattr(error, "wait", None)
@@ -67,6 +66,12 @@ def plain_body(error: AppError) -> dict[str, Any]:
     return {"message": error.message}
 
 
+@csrf_exempt
 def not_found(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
     """The JSON answer for a path below /api/ that does not exist."""
-    return JsonResponse({"message": "There is nothing at this path.", "error_code": "not_found"}, status=404)
+    return plain_response(NotFound("There is nothing at this path."))
+
+
+def plain_response(error: AppError) -> HttpResponse:
+    """An error outside of every contract's views, as JSON."""
+    return JsonResponse(plain_body(error) | extras(error), status=error.status, headers={"Cache-Control": "private, no-store"})

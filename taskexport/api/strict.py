@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import RequestDataTooBig
 from rest_framework import exceptions, serializers
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
@@ -35,10 +34,9 @@ class StrictJSONParser(BaseParser):
     media_type = "application/json"
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
-        try:
-            raw = stream.read()
-        except RequestDataTooBig:
-            raise AppErrorTooLarge() from None
+        raw = stream.read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)  # Django itself minds this limit only for request.body
+        if len(raw) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            raise AppErrorTooLarge()
         if not raw.strip():
             return {}
         try:
@@ -142,9 +140,10 @@ def parse_query(request: Request, known: set[str]) -> dict[str, str]:
 def whole_number(values: dict[str, str], key: str, default: int, most: int) -> int:
     """A positive whole number among the parameters. Raises Invalid."""
     text = values.get(key, str(default))
-    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:12]) <= most:
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= 12 else 0
+    if not 1 <= number <= most:
         raise Invalid.field(key, f"Write a whole number from 1 to {most}.")
-    return int(text)
+    return number
 
 
 def flatten(detail: Any) -> Invalid:
