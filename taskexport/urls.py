@@ -8,8 +8,13 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from taskexport.api.errors import not_found
 from taskexport.api.views import route
 
+admin.site.site_header = admin.site.site_title = "taskexport"
+admin.site.index_title = "Overview"
+admin.site.site_url = None  # the admin is all there is to look at
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
     path("", include("exports.api.links")),
     path("api", not_found),

@@ -110,6 +110,11 @@ def create_access_token(
     return token, f"{token.pk}:{secret}"
 
 
+def revoke_access_token(token: AccessToken) -> bool:
+    """Ends a token for good; False if it had been ended before."""
+    return bool(AccessToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=timezone.now()))
+
+
 def authenticate_access_token(text: str) -> AccessToken:
     """The token that this `ID:SECRET` opens, with its user. Raises Unauthenticated."""
     number, _, secret = text.partition(":")

@@ -33,6 +33,11 @@ def pytest_configure(config: pytest.Config) -> None:
     import django
     from django.conf import settings
 
+    if hasattr(config, "workerinput"):  # what one process stores is not another's; pytest-django has read the settings by now
+        settings.VAR = settings.VAR / config.workerinput["workerid"]
+        settings.VAR.mkdir()
+        settings.FILES_ROOT, settings.SPOOL_ROOT = settings.VAR / "files", settings.VAR / "spool"
+        os.environ |= {"VAR": str(settings.VAR), "SECRET_KEY": settings.SECRET_KEY}  # for the processes that it starts
     settings.PASSWORD_HASHERS = ["tests.hashers.OneRound"]
     settings.WHITENOISE_AUTOREFRESH = True  # else every test client looks at every static file first
     django.setup()
@@ -44,10 +49,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     _session.close()
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Puts serial tests into one group, which one process runs; xdist looks at groups before any later hook of ours."""
+    if item.get_closest_marker("serial"):
+        item.add_marker(pytest.mark.xdist_group("serial"))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts serial tests into one group, ahead of the rest: they take longest."""
-    for item in items:
-        if item.get_closest_marker("serial"):
-            item.add_marker(pytest.mark.xdist_group("serial"))
+    """Puts serial tests ahead of the rest: they take longest."""
     items.sort(key=lambda item: item.get_closest_marker("serial") is None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from django.conf import settings
 from django.db import connection
 from django.test import Client
 from django_q.tasks import async_task, result
@@ -23,7 +22,7 @@ def test_the_database_is_the_chosen_one(request: pytest.FixtureRequest) -> None:
 
 def test_sqlite_is_a_file_in_wal_mode() -> None:
     if connection.vendor == "sqlite":
-        assert Path(connection.settings_dict["NAME"]).is_relative_to(settings.VAR)
+        assert Path(connection.settings_dict["NAME"]).is_file()
         with connection.cursor() as cursor:
             assert cursor.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 

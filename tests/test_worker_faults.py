@@ -51,7 +51,7 @@ def in_the_middle(job: ExportJob) -> JobAttempt:
         spool = settings.SPOOL_ROOT / attempt.spool_name if attempt else None
         return attempt if spool and spool.exists() and spool.stat().st_size > 0 else None
 
-    return wait_for("the first bytes of the file", begun)  # type: ignore[no-any-return]
+    return wait_for("the first bytes of the file", begun)
 
 
 def pid_of(attempt: JobAttempt) -> int:

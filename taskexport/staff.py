@@ -1,0 +1,61 @@
+"""The admin's kit: our roles asked once a request, and a filter by organization. Django's own permissions are not used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from tasks import access
+from tasks.access import Action
+
+
+def _answers(request: HttpRequest) -> dict[Any, bool]:
+    # The admin asks for the same right a dozen times a page; a role that changes meanwhile counts from the next request on.
+    answers: dict[Any, bool] = vars(request).setdefault("_role_answers", {})
+    return answers
+
+
+def may_anywhere(request: HttpRequest, action: Action) -> bool:
+    """Whether the user may do this in any organization."""
+    answers = _answers(request)
+    if action not in answers:
+        answers[action] = access.organizations(request.user, action).exists()
+    return answers[action]
+
+
+def may_in(request: HttpRequest, action: Action, organization: int | None) -> bool:
+    """Whether the user may do this in this organization (None: only superusers)."""
+    answers = _answers(request)
+    if (action, organization) not in answers:
+        answers[action, organization] = access.can(request.user, action, organization)
+    return answers[action, organization]
+
+
+def sees_many(request: HttpRequest) -> bool:
+    """Whether the user sees more than one organization, so that lists must say whose a row is."""
+    answers = _answers(request)
+    if sees_many not in answers:
+        answers[sees_many] = len(access.organizations(request.user)[:2]) > 1
+    return answers[sees_many]
+
+
+class OrganizationFilter(admin.SimpleListFilter):
+    """Offers the organizations that the user sees, if they are more than one."""
+
+    title = "organization"
+    parameter_name = "of"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
+        return [(str(pk), name) for pk, name in access.organizations(request.user).values_list("pk", "name")]
+
+    def has_output(self) -> bool:
+        return len(self.lookup_choices) > 1
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value()
+        if value is None:
+            return queryset
+        return queryset.filter(organization=value) if value in dict(self.lookup_choices) else queryset.none()

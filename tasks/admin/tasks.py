@@ -1,0 +1,144 @@
+"""Tasks and what they hang on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db.models import Q, QuerySet
+from django.forms.models import BaseInlineFormSet
+from django.http import HttpRequest
+
+from taskexport.staff import OrganizationFilter, may_anywhere, may_in
+from tasks.access import Action
+from tasks.admin.base import ELSEWHERE, TenantAdmin, TenantForm, own_choices
+from tasks.assigning import follow_assignees
+from tasks.models import Calendar, Case, CaseService, Flow, Hub, Subject, Task, TaskAssignee
+
+
+@admin.register(Calendar, Case, CaseService, Flow, Hub)
+class NamedAdmin(TenantAdmin):
+    """Something with a name."""
+
+    list_display = ("name", "organization", "created_at")
+    search_fields = ("name",)
+    fields = ("organization", "name")
+
+
+@admin.register(Subject)
+class SubjectAdmin(TenantAdmin):
+    """Whom or what a case is about."""
+
+    list_display = ("name", "case", "organization", "created_at")
+    list_select_related = ("organization", "case")
+    search_fields = ("name",)
+    fields = ("organization", "case", "name")
+    autocomplete_fields = ("case",)
+
+
+class TaskForm(TenantForm):
+    """A task whose subject is of its case."""
+
+    def clean(self) -> dict[str, Any]:
+        super().clean()
+        case, subject = self.cleaned_data.get("case"), self.cleaned_data.get("subject")
+        if subject and not self.has_error("subject") and (case is None or subject.case_id != case.pk):
+            self.add_error("subject", "This subject is of another case; choose its case too.")
+        return self.cleaned_data
+
+
+class AssigneeFormSet(BaseInlineFormSet):
+    """Assignees are members of the task's organization."""
+
+    def clean(self) -> None:
+        super().clean()
+        for form in self.forms:
+            member = form.cleaned_data.get("member") if form.is_valid() else None
+            if member and self.instance.organization_id and member.organization_id != self.instance.organization_id:
+                form.add_error("member", ELSEWHERE)
+                raise ValidationError(ELSEWHERE)
+
+
+class AssigneeInline(admin.TabularInline):
+    """A task's assignees; who may write the task, may choose them."""
+
+    model = TaskAssignee
+    formset = AssigneeFormSet
+    fields = ("member", "position")
+    autocomplete_fields = ("member",)
+    ordering = ("position", "pk")
+    extra = 0
+    verbose_name = "assignee"
+    verbose_name_plural = "assignees: the lowest position leads"
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._may(request, Action.READ, obj)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._may(request, Action.WRITE, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._may(request, Action.WRITE, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._may(request, Action.WRITE, obj)
+
+    def _may(self, request: HttpRequest, action: Action, task: Task | None) -> bool:
+        return may_in(request, action, task.organization_id) if task else may_anywhere(request, action)
+
+    def formfield_for_foreignkey(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        kwargs["queryset"] = own_choices(db_field, request, Action.WRITE)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+
+@admin.register(Task)
+class TaskAdmin(TenantAdmin):
+    """Field work."""
+
+    form = TaskForm
+    list_display = ("title", "external_id", "status", "assignee", "due_day", "organization", "made_at")
+    list_filter = ("status", OrganizationFilter)
+    list_select_related = ("organization", "assignee")
+    search_fields = ("title",)  # see get_search_results
+    search_help_text = "Words of the title, or the beginning of the reference"
+    ordering = ("-created_at", "-pk")
+    autocomplete_fields = ("case", "subject", "calendar", "case_service", "flow", "hub", "completed_by")
+    readonly_fields = ("assignee", "created_by", "created_at", "updated_at")
+    inlines = (AssigneeInline,)
+    fieldsets = (
+        (None, {"fields": ("organization", "title", "external_id", "body", "status")}),
+        ("Belongs to", {"fields": (("case", "subject"), ("calendar", "case_service"), ("flow", "hub"))}),
+        (
+            "Times (UTC)",
+            {"fields": (("due_at", "due_on"), ("starts_at", "ends_at"), ("alert_at", "alert_sent_at"), ("completed_at", "completed_by"))},
+        ),
+        ("Recipient", {"fields": (("recipient_name", "recipient_company"), ("recipient_phone", "recipient_email"))}),
+        ("Address", {"fields": ("address_1", "address_2", "address_3", ("city", "state", "zip", "country"), ("latitude", "longitude"))}),
+        ("Own fields", {"fields": ("attributes",)}),
+    )
+    kept = ("Kept by the service", {"fields": ("assignee", "created_by", "created_at", "updated_at")})
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        return (*self.fieldsets, self.kept) if obj else self.fieldsets
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        return (queryset.filter(Q(title__icontains=term) | Q(external_id__startswith=term)) if term else queryset), False
+
+    @admin.display(description="due on", ordering="due_on")
+    def due_day(self, task: Task) -> str:
+        return f"{task.due_on:%Y-%m-%d}" if task.due_on else ""
+
+    @admin.display(description="created (UTC)", ordering="created_at")
+    def made_at(self, task: Task) -> str:
+        return f"{task.created_at:%Y-%m-%d %H:%M}"
+
+    def save_model(self, request: Any, obj: Any, form: Any, change: bool) -> None:
+        if not change:
+            obj.created_by = request.user
+        super().save_model(request, obj, form, change)
+
+    def save_related(self, request: Any, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        follow_assignees(form.instance)
