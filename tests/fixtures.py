@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.conf import settings
@@ -30,13 +29,6 @@ COMMAND_SECONDS = 120
 def no_throttle_yet() -> None:
     """Throttles count in the cache, by ids that the next test uses again."""
     cache.clear()
-
-
-@pytest.fixture(autouse=True)
-def own_files(request: pytest.FixtureRequest, settings: Any, tmp_path: Path) -> None:
-    """Files of a test's own; serial tests share the folder with the processes that they start, and count what lies there."""
-    if not request.node.get_closest_marker("serial"):
-        settings.FILES_ROOT, settings.SPOOL_ROOT = tmp_path / "files", tmp_path / "spool"
 
 
 # -- People --------------------------------------------------------------------------------------------------------
