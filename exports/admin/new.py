@@ -22,10 +22,11 @@ from taskexport.errors import AppError
 from tasks import access
 from tasks.access import Action
 from tasks.models import Organization, User
+from tasks.models.fields import zones
 
 DEFAULT_DAYS = 30
 FIRST_DAY, LAST_DAY = date(1901, 1, 1), date(2099, 12, 31)  # where time zones have offsets of whole minutes, and no overflow
-ZONES = [("", "the organization's own"), *((name, name) for name in sorted(zoneinfo.available_timezones()))]
+ZONES = [("", "the organization's own"), *((name, name) for name in sorted(zones()))]
 
 
 class _Day(forms.DateInput):

@@ -35,9 +35,6 @@ def state(job_id: Any, status: str, rows_done: int | None, rows_total: int | Non
     """What changes while a job runs; `percent` is None where nobody knows it yet, `live` says whether to ask again."""
     done = status == JobStatus.DONE
     running = status == JobStatus.IN_PROGRESS
-    percent: float | None = 100.0 if done else 0.0
-    if running:
-        percent = min(99.9, round(100 * (rows_done or 0) / rows_total, 1)) if rows_total else None
     rows = ""
     if done or (running and rows_done):
         rows = f"{rows_done or 0:,} rows" if done or not rows_total else f"{rows_done or 0:,} of {rows_total:,} rows"
@@ -46,7 +43,7 @@ def state(job_id: Any, status: str, rows_done: int | None, rows_total: int | Non
         "status": status,
         "badge": f"badge badge-{status.replace(' ', '-')}",
         "rows": rows or {JobStatus.QUEUED: "waits for a worker", JobStatus.IN_PROGRESS: "counting rows"}.get(JobStatus(status), ""),
-        "percent": percent,
+        "percent": jobs.percent(status, rows_done, rows_total),
         "error": error if status == JobStatus.FAILED else "",
         "live": status in ACTIVE,
     }

@@ -62,7 +62,7 @@ def present(request: Request, job: ExportJob, *, single: bool = False) -> dict[s
     rows_done, rows_total = getattr(job, "rows_done", None), getattr(job, "rows_total", None)
     if job.status not in {JobStatus.IN_PROGRESS, JobStatus.DONE}:
         rows_done, rows_total = 0, None
-    share = 100.0 if job.status == JobStatus.DONE else min(99.9, round(100 * (rows_done or 0) / rows_total, 1)) if rows_total else 0.0
+    share = jobs.percent(job.status, rows_done, rows_total) or 0.0
     live = file is not None and job.status == JobStatus.DONE and file.deleted_at is None and file.expires_at > datetime.now(UTC)
     body: dict[str, Any] = {
         "id": str(job.pk),

@@ -60,6 +60,15 @@ def queue_position(job: ExportJob) -> int | None:
     return ExportJob.objects.filter(status=JobStatus.QUEUED, runner=Runner.INTERNAL, queued_at__lt=job.queued_at).count() + 1
 
 
+def percent(status: str, rows_done: int | None, rows_total: int | None) -> float | None:
+    """How far a job is, 0 to 100, below 100 until it is done; None while it runs and nothing is counted yet."""
+    if status == JobStatus.DONE:
+        return 100.0
+    if status != JobStatus.IN_PROGRESS:
+        return 0.0
+    return min(99.9, round(100 * (rows_done or 0) / rows_total, 1)) if rows_total else None
+
+
 def may_change(user: Any, job: ExportJob) -> bool:
     """Whether the user may start, cancel or retry this job: its maker as an editor, or an admin."""
     action = Action.RUN if user is not None and job.created_by_id == user.pk else Action.ADMINISTER
@@ -172,9 +181,7 @@ def claim(worker: str) -> Claim | None:
                 continue
             number = job.attempt + 1
             try:
-                _move(
-                    job.pk, JobStatus.IN_PROGRESS, "claimed", detail=worker, attempt_is=job.attempt, number=number, attempt=number, started_at=Now()
-                )
+                _move(job.pk, JobStatus.IN_PROGRESS, "claimed", attempt_is=job.attempt, number=number, attempt=number, started_at=Now())
             except Conflict:  # cancelled in this very moment
                 continue
             attempt = JobAttempt.objects.create(job=job, number=number, token=secrets.token_hex(8), worker=worker)
@@ -281,10 +288,10 @@ def _reap_one(attempt: JobAttempt) -> bool:
     try:
         with transaction.atomic():  # the job's row before the attempt's, as everywhere: no deadlock
             if crashes >= MAX_CRASHES:
-                error = f"The export was lost {crashes} times together with its worker, the last time on {attempt.worker}."
+                error = f"The export was lost {crashes} times together with its worker."
                 _give_up(job.pk, attempt.number, error, error_code="worker_lost", crashes=crashes)
             else:
-                _requeue(job.pk, attempt.number, "lease_lapsed", 0, detail=f"worker {attempt.worker} is lost", crashes=crashes)
+                _requeue(job.pk, attempt.number, "lease_lapsed", 0, detail="its worker was silent for too long", crashes=crashes)
             # The lease decides once more here: a beat that came meanwhile keeps the job, and all of this is undone.
             still_lapsed = JobAttempt.objects.filter(pk=attempt.pk, outcome="", beat_at__lt=Now() - timedelta(seconds=settings.LEASE_SECONDS))
             if not still_lapsed.update(outcome="lease_lapsed", ended_at=Now()):
@@ -302,7 +309,8 @@ def ring() -> None:
 def ring_for_waiting() -> int:
     """Rings as often as waiting jobs and workers want beyond the rings already there; heals whatever lost one. How many."""
     waiting = _waiting().count()
-    rings = OrmQ.objects.filter(key=QUEUE, lock__lte=Now()).count()
+    # A ring that was heard is locked for more than an hour; a minute's room is for clocks that differ.
+    rings = OrmQ.objects.filter(key=QUEUE, lock__lt=Now() + timedelta(seconds=60)).count()
     wanted = max(0, min(waiting, settings.EXPORT_WORKERS) - rings)
     for _ in range(wanted):
         ring()

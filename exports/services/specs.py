@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import re
-import zoneinfo
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 from exports.datasets import CONFIGS, Spec, builtin_columns
 from exports.formats import FORMATS
 from taskexport.errors import FieldError, Invalid
+from tasks.models.fields import zones
 
 NAME_LENGTH = 200
 
@@ -79,12 +78,6 @@ def moment(text: str) -> Moment:
     return Moment(at, width)
 
 
-@functools.cache
-def _zones() -> frozenset[str]:
-    # `localtime` is this machine's own zone by another name, and PostgreSQL does not know it.
-    return frozenset(zoneinfo.available_timezones()) - {"localtime"}
-
-
 def make(values: dict[str, Any]) -> Wish:
     """A wish from plain values: `org_name`, `name`, `type`, `creation_start_date`, `creation_end_date` (texts or Moments),
     `format` (default csv) and `timezone` (default UTC). Raises Invalid with all that is wrong at once."""
@@ -108,7 +101,7 @@ def make(values: dict[str, Any]) -> Wish:
     if format_name not in FORMATS:
         reject("format", f"Write one of: {', '.join(FORMATS)}.")
     zone = values.get("timezone", "UTC")
-    if zone not in _zones():
+    if zone not in zones():
         reject("timezone", "Write an IANA time zone such as Europe/Amsterdam.")
     for field in ("org_name", "name"):
         if not values[field].strip() or len(values[field]) > NAME_LENGTH:

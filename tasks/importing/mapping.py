@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zoneinfo
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +12,7 @@ from django.db import models
 
 from taskexport.errors import FieldError, Invalid
 from tasks.models import Calendar, Case, CaseService, Flow, Hub, Subject, Task
+from tasks.models.fields import zones
 
 # Kept by us: nobody may set them from outside.
 OURS = {"id", "attributes", "updated_at"}
@@ -108,7 +108,7 @@ def parse_mapping(data: Any) -> Mapping:
             targets.append(Target(name, None, default=text))
     _check_together(targets, fault)
     zone, delimiter, unmapped = data.get("timezone"), data.get("delimiter", ","), data.get("unmapped", ATTRIBUTES)
-    if zone is not None and zone not in zoneinfo.available_timezones():
+    if zone is not None and zone not in zones():
         fault("timezone", f"{zone!r} is no IANA time zone; write one such as Europe/Amsterdam.")
     if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n':
         fault("delimiter", 'Write one character, such as "," or ";".')

@@ -9,7 +9,7 @@ import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from django.db import connection, transaction
 
@@ -20,6 +20,7 @@ from tasks.importing.mapping import ASSIGNEE, ATTRIBUTES, Mapping
 from tasks.importing.rows import Cell, Table, open_table
 from tasks.importing.staging import Staging, open_staging
 from tasks.models import Organization
+from tasks.models.fields import zones
 
 BATCH_ROWS = 2000  # a few MB of Python objects, and few enough round trips
 LISTED_ERRORS = 100
@@ -97,7 +98,7 @@ def import_tasks(
     """
     started = time.monotonic()
     zone = timezone or mapping.timezone or organization.timezone
-    if zone not in available_timezones():
+    if zone not in zones():
         raise Invalid.field("timezone", f"{zone!r} is no IANA time zone; write one such as Europe/Amsterdam.")
     result = ImportResult()
     with open_table(path, mapping.delimiter) as table:

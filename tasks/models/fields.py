@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import zoneinfo
 from decimal import Context, Decimal, InvalidOperation
 from typing import Any
@@ -59,7 +60,14 @@ class PlainDecimalField(models.Field):
         return super().formfield(**{"form_class": forms.DecimalField, **kwargs})
 
 
+@functools.cache
+def zones() -> frozenset[str]:
+    """The IANA time zones that every part of the service knows."""
+    # `localtime` is this machine's own zone by another name, and PostgreSQL does not know it.
+    return frozenset(zoneinfo.available_timezones()) - {"localtime"}
+
+
 def validate_zone(name: str) -> None:
     """Raises ValidationError unless `name` is an IANA time zone."""
-    if name not in zoneinfo.available_timezones():
+    if name not in zones():
         raise ValidationError("%(name)s is no IANA time zone; write one such as Europe/Amsterdam.", code="invalid", params={"name": name})
