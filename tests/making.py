@@ -20,9 +20,9 @@ def make_job(user: User, organization: Organization, name: str = "job", **values
     return jobs.create(user, organization, specs.make({"org_name": organization.name, "name": name, "type": "basic", **EVERYTHING, **values}))
 
 
-def make_queued(user: User, organization: Organization, name: str = "job") -> ExportJob:
+def make_queued(user: User, organization: Organization, name: str = "job", **values: Any) -> ExportJob:
     """A queued job over everything."""
-    job = make_job(user, organization, name)
+    job = make_job(user, organization, name, **values)
     jobs.start(user, job)
     return jobs.get(user, job.pk)
 
