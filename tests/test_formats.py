@@ -287,3 +287,14 @@ def test_every_format_has_a_receipt_that_verifies(format_name: str, options: dic
     assert receipts.verify(path, job.file.receipt) == []
     signed = receipts.sign({**job.file.receipt["receipt"], "rows_written": 49})
     assert receipts.verify(path, signed) == ["The file has 50 rows, the receipt says 49."]
+
+
+def test_the_admin_and_the_api_list_what_did_not_fit(editor: User, acme: Organization, staff_client_of: Any, client_of: Any) -> None:
+    Task.objects.create(organization=acme, title="long", body="w" * 40_000)
+    job = make_queued(editor, acme, type="fedex", format="xlsx")
+    worker.run_next()
+    page = staff_client_of(editor).get(f"/admin/exports/exportjob/{job.pk}/change/").content.decode()
+    assert "Values that did not fit" in page
+    assert "cell_too_long" in page
+    (issue,) = client_of(editor).get(f"/api/v1/export-jobs/{job.pk}/issues").json()["issues"]
+    assert issue == {"row_id": Task.objects.get().pk, "column": "body", "reason": "cell_too_long", "text": "w" * 40_000}
