@@ -44,10 +44,21 @@ class CsvFormat:
     def style(self, spec: Spec) -> Style:
         return Style(zone=spec.timezone, guard=spec.options["guard"] == "formulas", decimal_comma=spec.options["decimal"] == ",")
 
-    def write(self, snapshot: Snapshot, query: Query, spec: Spec, *, rows: int, stem: str, modified_at: datetime, issues: Issues) -> Iterator[bytes]:
+    def write(
+        self,
+        snapshot: Snapshot,
+        query: Query,
+        spec: Spec,
+        *,
+        rows: int,
+        stem: str,
+        modified_at: datetime,
+        issues: Issues,
+        large: bool = False,
+    ) -> Iterator[bytes]:
         lines = self._lines(snapshot, query, spec)
         if spec.options["archive"] == "zip":
-            return zip_members([(f"{stem}.csv", lines)], modified_at)
+            return zip_members([(f"{stem}.csv", lines)], modified_at, large=large)
         return gzip(lines) if spec.options["archive"] == "gz" else lines
 
     def _lines(self, snapshot: Snapshot, query: Query, spec: Spec) -> Iterator[bytes]:

@@ -22,6 +22,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from exports import sources, storage
 from exports.datasets import Spec
 from exports.formats import FORMATS, content_type, stem
+from exports.formats.archive import TooLarge
 from exports.formats.issues import Issue, Issues
 from exports.models import ExportFile
 from exports.services import jobs, receipts, specs
@@ -206,7 +207,11 @@ def _produce(claim: Claim, pulse: Pulse) -> tuple[ExportFile, list[Issue]]:
     storage.require_space()
     spool = storage.spool_path(claim.attempt.spool_name)
     try:
-        spooled = _spool(claim, pulse, spec, spool)
+        try:
+            spooled = _spool(claim, pulse, spec, spool)
+        except TooLarge:
+            spool.unlink()
+            spooled = _spool(claim, pulse, spec, spool, large=True)
         if spooled.written != spooled.counted:
             raise AppError(f"The file has {spooled.written} rows where the database counted {spooled.counted}.", code="incomplete")
         _check_spool(spool, spooled.size, spooled.sha256, pulse)
@@ -232,7 +237,7 @@ def _produce(claim: Claim, pulse: Pulse) -> tuple[ExportFile, list[Issue]]:
     return file, spooled.issues
 
 
-def _spool(claim: Claim, pulse: Pulse, spec: Spec, path: Path) -> Spooled:
+def _spool(claim: Claim, pulse: Pulse, spec: Spec, path: Path, *, large: bool = False) -> Spooled:
     """Writes the file of one snapshot."""
     job = claim.job
     format_ = FORMATS[spec.format]
@@ -247,7 +252,7 @@ def _spool(claim: Claim, pulse: Pulse, spec: Spec, path: Path) -> Spooled:
             pulse.rows_total = counted
             pulse.check()
             issues = Issues(counted)
-            for piece in format_.write(snapshot, query, spec, rows=counted, stem=stem(job.pk), modified_at=snapshot_at, issues=issues):
+            for piece in format_.write(snapshot, query, spec, rows=counted, stem=stem(job.pk), modified_at=snapshot_at, issues=issues, large=large):
                 pulse.at_first_row = pulse.at_first_row and not snapshot.rows_read
                 digest.update(piece)
                 size += spool.write(piece)
