@@ -23,6 +23,7 @@ from django.db.models import F, QuerySet
 from exports import cells
 from exports.cells import Form, Kind
 from exports.datasets import DATASETS, Column, Spec
+from exports.expressions import SQLITE_FUNCTIONS
 
 ALIAS = "default"  # exports may read a replica: one name here
 BLOCK_BYTES = 256 * 1024  # large enough that per-block work vanishes, small enough for flat memory
@@ -188,6 +189,8 @@ class SqliteSnapshot:
         path = settings.DATABASES[ALIAS]["NAME"]
         self.rows_read = 0
         self._connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=20, isolation_level=None, check_same_thread=False)
+        for name, (arguments, function) in SQLITE_FUNCTIONS.items():
+            self._connection.create_function(name, arguments, function, deterministic=True)
         self._connection.execute("BEGIN")
 
     def _execute(self, sql: str, params: tuple[Any, ...]) -> sqlite3.Cursor:

@@ -126,8 +126,52 @@ def make(organization: Any, count: int, seed: int = SEED) -> None:
     Task.objects.bulk_create(tasks, batch_size=500)
 
 
-def export(organization: Any, format_name: str, zone: str = "UTC", **options: Any) -> tuple[bytes, list[Any]]:
+KEYS = ["color", "0", 'a"b', "a.b", "Größe", "", "a\\b", "%s", "$", "[0]"]
+VALUES: list[Any] = [
+    *(None, True, False, 0, -1, 10**20, 1.0, -0.0, 1e16, 1.5e-7, 0.1, 39.3470107281118, "", "null", "true", "1"),
+    *({"b": 1, "a": [1, 2.50, None], "aa": {}, "é": "é\n\u2028\x7f"}, [], {}, [[{"z": '\\"/\t\x01'}]]),
+]
+
+
+def add_columns(organization: Any, seed: int = SEED) -> None:
+    """Fills what `make` leaves empty: every other column, assignees and attributes of every kind."""
+    from tasks.models import Calendar, Case, CaseService, Member, Subject, Task, TaskAssignee, User
+
+    rng = random.Random(seed)
+    case = Case.objects.create(organization=organization, name="case, of")
+    subject = Subject.objects.create(organization=organization, case=case, name='"subject"')
+    calendar = Calendar.objects.create(organization=organization, name="@calendar")
+    service = CaseService.objects.create(organization=organization, name="")
+    people = [User.objects.create_user(f"{number}@random.example", name=name) for number, name in enumerate(["", "=User", "Зоя"])]
+    members = [Member.objects.create(organization=organization, name=f"{piece} {number}") for number, piece in enumerate(PIECES[:20])]
+    tasks, assignments = list(Task.objects.filter(organization=organization).order_by("pk")), []
+    for task in tasks:
+        task.case, task.subject = rng.choice([(None, None), (case, None), (case, subject)])
+        task.calendar, task.case_service = rng.choice([None, calendar]), rng.choice([None, service])
+        task.completed_by, task.created_by = rng.choice([None, *members]), rng.choice([None, *people])
+        task.starts_at, task.ends_at, task.alert_at, task.alert_sent_at = (random_moment(rng) for _ in range(4))
+        task.updated_at = random_moment(rng) or MOMENTS[0]
+        task.body, task.recipient_name, task.recipient_company, task.recipient_email = (random_text(rng, 200) for _ in range(4))
+        task.attributes = {key: rng.choice([*VALUES, random_text(rng, 50)]) for key in rng.sample(KEYS, rng.randrange(len(KEYS)))}
+        some = rng.sample(members, rng.choice([0, 0, 1, 2, 5]))
+        assignments += [TaskAssignee(task=task, member=member, position=rng.choice([0, number])) for number, member in enumerate(some)]
+    names = ["case", "subject", "calendar", "case_service", "completed_by", "created_by", "starts_at", "ends_at", "alert_at", "alert_sent_at"]
+    names += ["updated_at", "body", "recipient_name", "recipient_company", "recipient_email", "attributes"]
+    Task.objects.bulk_update(tasks, names, batch_size=200)
+    TaskAssignee.objects.bulk_create(assignments, batch_size=500)
+
+
+def all_columns() -> tuple[Any, ...]:
+    """Every column of tasks, and an attribute column of each key."""
+    from exports.datasets import ATTRIBUTES, DATASETS
+
+    return (*((key, key) for key in DATASETS["tasks"].columns), *((ATTRIBUTES + key, ATTRIBUTES + key) for key in KEYS if key))
+
+
+def export(organization: Any, format_name: str, zone: str = "UTC", *, columns: Any = None, **options: Any) -> tuple[bytes, list[Any]]:
     """The organization's tasks as the worker writes them, and the issues."""
+    from dataclasses import replace
+
     from exports import sources
     from exports.formats import FORMATS
     from exports.formats.issues import Issues
@@ -135,6 +179,7 @@ def export(organization: Any, format_name: str, zone: str = "UTC", **options: An
 
     window = {"creation_start_date": "0001-01-01", "creation_end_date": "9999-12-31"}
     spec = specs.make({"org_name": "x", "name": "x", "type": "basic", "timezone": zone, "format": format_name, "options": options, **window}).spec
+    spec = replace(spec, columns=columns) if columns else spec
     format_ = FORMATS[format_name]
     with sources.snapshot(format_.style(spec)) as snapshot:
         query = sources.compile_query(spec, [organization.pk])
@@ -147,7 +192,7 @@ def export(organization: Any, format_name: str, zone: str = "UTC", **options: An
 
 
 def main(count: str, folder: str, *zones: str) -> None:
-    """Migrates the empty database that DATABASE_URL names, fills it and exports it in each zone to FOLDER/number.csv, .ndjson and .xlsx."""
+    """Migrates the empty database that DATABASE_URL names, fills it, exports it in each zone: FOLDER/0.csv …, 0-all.csv …."""
     django.setup()
     from django.core.management import call_command
 
@@ -156,10 +201,13 @@ def main(count: str, folder: str, *zones: str) -> None:
     call_command("migrate", verbosity=0)
     organization = Organization.objects.create(slug="random", name="Random")
     make(organization, int(count))
+    add_columns(organization)
     for number, zone in enumerate(zones):
         Path(folder, f"{number}.csv").write_bytes(export(organization, "csv", zone, archive="none")[0])
         Path(folder, f"{number}.ndjson").write_bytes(export(organization, "ndjson", zone)[0])
         Path(folder, f"{number}.xlsx").write_bytes(export(organization, "xlsx", zone)[0])
+        Path(folder, f"{number}-all.csv").write_bytes(export(organization, "csv", zone, columns=all_columns(), archive="none")[0])
+        Path(folder, f"{number}-all.ndjson").write_bytes(export(organization, "ndjson", zone, columns=all_columns())[0])
 
 
 if __name__ == "__main__":
