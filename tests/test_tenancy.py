@@ -41,6 +41,7 @@ TABLE: dict[str, Row] = {
     "docs": EVERYBODY,
     "receipt-key": EVERYBODY,
     "export-jobs": SIGNED_IN | {"GET": "401 200 200 200 200 200 200 200", "POST": "401 404 403 201 201 403 404 404"},
+    "export-job-preflight": SIGNED_IN | {"POST": "401 404 403 200 200 403 404 404"},
     "export-job": READ,
     "export-job-start": MOVE | {"PUT": "401 404 403 200 200 403 404 404"},
     "export-job-cancel": MOVE,
@@ -110,7 +111,7 @@ def make(name: str, acme: Organization, editor: User) -> ExportJob:
 
 
 def body_for(name: str, method: str, acme: Organization) -> str:
-    return json.dumps(wish(acme, name=CANARY, org_name=CANARY) if (name, method) == ("export-jobs", "POST") else {})
+    return json.dumps(wish(acme, name=CANARY, org_name=CANARY) if name in {"export-jobs", "export-job-preflight"} and method == "POST" else {})
 
 
 @pytest.mark.parametrize(("path", "name"), ROUTES, ids=[path for path, _ in ROUTES])

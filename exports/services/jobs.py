@@ -83,10 +83,15 @@ def _require_change(user: Any, job: ExportJob) -> None:
 
 
 # -- By people -----------------------------------------------------------------------------------------------------
+def require_create(user: User, organization: Organization, spec: Spec) -> None:
+    """Raises Forbidden or NotFound unless the user may make a job of this spec."""
+    # Without the guard a file may run formulas in whoever's spreadsheet opens it.
+    access.require(user, Action.ADMINISTER if spec.options.get("guard") == "none" else Action.RUN, organization)
+
+
 def create(user: User, organization: Organization, wish: specs.Wish, *, trigger: Trigger = Trigger.API) -> ExportJob:
     """A new job of a checked wish, not yet queued. Raises Forbidden, NotFound."""
-    # Without the guard a file may run formulas in whoever's spreadsheet opens it.
-    access.require(user, Action.ADMINISTER if wish.spec.options.get("guard") == "none" else Action.RUN, organization)
+    require_create(user, organization, wish.spec)
     with transaction.atomic():
         job = ExportJob.objects.create(
             organization=organization,
