@@ -9,7 +9,7 @@ import re
 import zoneinfo
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -30,12 +30,22 @@ class Kind(StrEnum):
     PHONE = "phone"  # text that may start with + and is never guarded
 
 
+class Form(StrEnum):
+    """What the cells are for, and so what is kept apart."""
+
+    TEXT = "text"  # canonical text; null and empty text are both empty
+    JSON = "json"  # canonical text, booleans and numbers as they are; null and empty text apart
+    SHEET = "sheet"  # like text, but days and whole-second times are a spreadsheet's serial numbers
+
+
 @dataclass(frozen=True)
 class Style:
-    """How a job wants its cells: an IANA zone for times, and whether texts are guarded against spreadsheets' formulas."""
+    """How a job wants its cells: an IANA zone for times, whether texts are guarded against spreadsheets' formulas, and what for."""
 
     zone: str = "UTC"
     guard: bool = True
+    form: Form = Form.TEXT
+    decimal_comma: bool = False
 
 
 # -- The formula guard ---------------------------------------------------------------------------------------------
@@ -77,16 +87,34 @@ _SQL_ZONED = (
 )
 
 
+# A spreadsheet counts days from 1899-12-30, but believes in a 29 February 1900: before March 1900 its days are not ours.
+# With the session's TimeZone, a bare timestamp is the job's local time.
+_SQL_SERIAL_DAY = "CASE WHEN {c} >= '1900-03-01' THEN ({c} - date '1899-12-30')::text ELSE {c}::text END"
+_SQL_SERIAL = (
+    "CASE WHEN {c}::timestamp >= '1900-03-01' AND {c} < '2100-01-01Z' AND date_trunc('second', {c}) = {c}"
+    " AND mod(extract(timezone FROM {c})::int, 60) = 0"
+    " THEN ((date_part('epoch', {c}::timestamp) + 2209161600) / 86400)::text ELSE "
+)
+
+
 def sql_text(kind: Kind, column: str, style: Style) -> str:
     """A PostgreSQL expression over the column's name whose COPY text is the canonical cell (ISO DateStyle)."""
-    if kind is Kind.TEXT:
+    if kind in {Kind.TEXT, Kind.PHONE} and style.form is Form.JSON:
+        template = "{c}"
+    elif kind is Kind.TEXT:
         template = _SQL_GUARD if style.guard else _SQL_TEXT
     elif kind is Kind.PHONE:
         template = _SQL_TEXT
     elif kind is Kind.DATETIME:
         template = _SQL_UTC if style.zone == "UTC" else _SQL_ZONED
+        if style.form is Form.SHEET:
+            template = f"{_SQL_SERIAL}{template} END"
+    elif kind is Kind.DATE and style.form is Form.SHEET:
+        template = _SQL_SERIAL_DAY
+    elif kind is Kind.DECIMAL and style.decimal_comma:
+        template = "replace({c}::text, '.', ',')"
     elif kind is Kind.BOOLEAN:
-        template = "{c}::text"
+        template = "{c}" if style.form is Form.JSON else "{c}::text"
     else:
         template = "{c}"  # integers, decimals, dates and UUIDs are canonical as they are
     return template.replace("{c}", column)
@@ -131,12 +159,51 @@ def _zoned(zone: str) -> Callable[[str | None], str | None]:
     return render
 
 
+_EPOCH_DAY = date(1899, 12, 30)
+
+
+def _serial_day(value: str | None) -> str | None:
+    if value is None or value < "1900-03-01":
+        return value
+    return str((date.fromisoformat(value) - _EPOCH_DAY).days)
+
+
+def _serial(zone: str) -> Callable[[str | None], str | None]:
+    info = zoneinfo.ZoneInfo(zone)
+    as_text = _utc if zone == "UTC" else _zoned(zone)
+
+    def render(value: str | None) -> str | None:
+        if value is None:
+            return None
+        if (len(value) > 19 and value[19:].strip(".0")) or not "1900-02-28" < value < "2100":
+            return as_text(value)
+        local = datetime.fromisoformat(value[:19]).replace(tzinfo=UTC).astimezone(info)
+        offset = local.utcoffset()
+        bare = local.replace(tzinfo=None)
+        if bare < datetime(1900, 3, 1) or offset is None or offset.total_seconds() % 60:  # noqa: DTZ001 - a spreadsheet's times are local
+            return as_text(value)
+        seconds = (bare - datetime(1970, 1, 1)) // timedelta(seconds=1)  # noqa: DTZ001
+        return plain(Decimal(repr((seconds + 2209161600) / 86400)))
+
+    return render
+
+
+def _comma(value: float | int | None) -> str | None:
+    return None if value is None else plain(Decimal(repr(value))).replace(".", ",")
+
+
 def python_text(kind: Kind, style: Style) -> Callable[[Any], Any] | None:
     """A function from SQLite's raw value to the canonical cell, or None where the raw value already is one."""
     if kind is Kind.TEXT:
-        return _guarded if style.guard else None
+        return _guarded if style.guard and style.form is not Form.JSON else None
     if kind is Kind.DATETIME:
+        if style.form is Form.SHEET:
+            return _serial(style.zone)
         return _utc if style.zone == "UTC" else _zoned(style.zone)
+    if kind is Kind.DATE and style.form is Form.SHEET:
+        return _serial_day
+    if kind is Kind.DECIMAL and style.decimal_comma:
+        return _comma
     plain_kinds: dict[Kind, Callable[[Any], Any]] = {Kind.DECIMAL: _decimal, Kind.BOOLEAN: _boolean, Kind.UUID: _uuid}
     return plain_kinds.get(kind)
 

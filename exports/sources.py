@@ -1,13 +1,14 @@
 """Where rows come from: one snapshot on a read-only connection of its own, counted and read in a single state of the data.
 
-A snapshot gives `csv_bytes`: PostgreSQL renders the CSV itself and its bytes pass through; on SQLite the same cells are
-rendered here. No server-side cursor, no OFFSET, never the whole result in memory.
+PostgreSQL renders CSV and JSON itself and its bytes pass through; on SQLite the same cells are rendered here, equal by test.
+No server-side cursor, no OFFSET, never the whole result in memory.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -17,9 +18,10 @@ from typing import Any, Protocol
 
 from django.conf import settings
 from django.db import connections
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
 from exports import cells
+from exports.cells import Form, Kind
 from exports.datasets import DATASETS, Column, Spec
 
 ALIAS = "default"  # exports may read a replica: one name here
@@ -38,14 +40,38 @@ class Query:
     count_params: tuple[Any, ...]
 
 
+@dataclass(frozen=True)
+class Dialect:
+    """How a CSV is written."""
+
+    delimiter: str = ","
+    quote_all: bool = False
+
+
 class Snapshot(Protocol):
-    """One consistent state of the data. `rows_read` is final only once a read has been exhausted."""
+    """One consistent state of the data. A read gives blocks of rows, a bytes object a row with its line end.
+
+    `rows_read` counts what was given, and is final only once a read has been exhausted.
+    """
 
     rows_read: int
 
-    def count(self, query: Query) -> int: ...
+    def count(self, query: Query) -> int:
+        """How many rows there are."""
+        ...
 
-    def csv_bytes(self, query: Query, style: cells.Style) -> Iterator[bytes]: ...
+    def csv_lines(self, query: Query, style: cells.Style, dialect: Dialect) -> Iterator[list[bytes]]:
+        """Rows as lines of CSV."""
+        ...
+
+    def json_lines(self, query: Query, style: cells.Style, names: list[str]) -> Iterator[list[bytes]]:
+        """Rows as JSON objects with these names, a line each; no line end inside."""
+        ...
+
+    def text_lines(self, query: Query, style: cells.Style) -> Iterator[list[bytes]]:
+        r"""Rows as COPY text: cells between tabs, `\N` for null, backslash escapes for tab, line ends, backslash and
+        \b \f \v. The row's id is one more cell, at the end."""
+        ...
 
     def cancel(self) -> None:
         """Breaks a running read off; may be called from another thread, and twice."""
@@ -53,7 +79,7 @@ class Snapshot(Protocol):
 
 
 def compile_query(spec: Spec, organization_ids: list[int]) -> Query:
-    """The SELECT for this spec over these organizations, in the order of `(created_at, id)`."""
+    """The SELECT for this spec over these organizations, in the order of `(created_at, id)`; the row's id stands last, as `row_id`."""
     rows = DATASETS[spec.dataset].rows().filter(created_at__gte=spec.created_from)
     if spec.created_before:
         rows = rows.filter(created_at__lt=spec.created_before)
@@ -62,7 +88,7 @@ def compile_query(spec: Spec, organization_ids: list[int]) -> Query:
     columns = spec.kinds()
     # An explicit alias a column: the same column may be chosen twice.
     chosen = {f"c{number}": column.expression for number, column in enumerate(columns)}
-    sql, params = _compile(rows.order_by("created_at", "id").annotate(**chosen).values_list(*chosen))
+    sql, params = _compile(rows.order_by("created_at", "id").annotate(**chosen, row_id=F("pk")).values_list(*chosen, "row_id"))
     count_sql, count_params = _compile(rows.order_by().values_list("pk"))
     return Query(columns, sql, params, f"SELECT count(*) FROM ({count_sql}) AS counted", count_params)
 
@@ -109,23 +135,40 @@ class PostgresSnapshot:
     def count(self, query: Query) -> int:
         return int(self._connection.execute(query.count_sql, query.count_params).fetchone()[0])
 
-    def csv_bytes(self, query: Query, style: cells.Style) -> Iterator[bytes]:
-        cell = [cells.sql_text(column.kind, f"c{number}", style) for number, column in enumerate(query.columns)]
+    def csv_lines(self, query: Query, style: cells.Style, dialect: Dialect) -> Iterator[list[bytes]]:
+        cell = self._cells(query, style)
         if len(cell) == 1:  # a lone empty cell would be an empty line, which readers skip: write it as ""
             cell = [f"COALESCE(({cell[0]})::text, '')"]
-        statement = f"COPY (SELECT {', '.join(cell)} FROM ({query.sql}) AS chosen) TO STDOUT (FORMAT csv)"
+        options = f"FORMAT csv, DELIMITER E'{_SQL_DELIMITERS[dialect.delimiter]}'{', FORCE_QUOTE *' if dialect.quote_all else ''}"
+        return self._copy(f"SELECT {', '.join(cell)} FROM ({query.sql}) AS chosen", options, query.params)
+
+    def json_lines(self, query: Query, style: cells.Style, names: list[str]) -> Iterator[list[bytes]]:
+        # The database writes the JSON, and COPY passes it through: with a quote and a delimiter that JSON escapes, CSV changes nothing.
+        quoted = (name.replace('"', '""').replace("%", "%%") for name in names)
+        cell = (f'{text} AS "{name}"' for text, name in zip(self._cells(query, style), quoted, strict=True))
+        select = f"SELECT row_to_json(row) FROM (SELECT {', '.join(cell)} FROM ({query.sql}) AS chosen) AS row"
+        return self._copy(select, "FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02'", query.params)
+
+    def text_lines(self, query: Query, style: cells.Style) -> Iterator[list[bytes]]:
+        return self._copy(f"SELECT {', '.join(self._cells(query, style))}, row_id FROM ({query.sql}) AS chosen", "FORMAT text", query.params)
+
+    def _cells(self, query: Query, style: cells.Style) -> list[str]:
+        return [cells.sql_text(column.kind, f"c{number}", style) for number, column in enumerate(query.columns)]
+
+    def _copy(self, select: str, options: str, params: tuple[Any, ...]) -> Iterator[list[bytes]]:
         cursor = self._connection.cursor()
         block: list[bytes] = []
         size = 0
-        with cursor.copy(statement, query.params) as copy:
+        with cursor.copy(f"COPY ({select}) TO STDOUT ({options})", params) as copy:
             for line in copy:  # one row a message
                 block.append(bytes(line))
                 size += len(line)
                 if size >= BLOCK_BYTES:
                     self.rows_read += len(block)
-                    yield b"".join(block)
+                    yield block
                     block, size = [], 0
-        yield b"".join(block)
+        if block:
+            yield block
         self.rows_read = cursor.rowcount  # COPY's own tag, the only count that is certain
 
     def cancel(self) -> None:
@@ -153,16 +196,36 @@ class SqliteSnapshot:
     def count(self, query: Query) -> int:
         return int(self._execute(query.count_sql, query.count_params).fetchone()[0])
 
-    def csv_bytes(self, query: Query, style: cells.Style) -> Iterator[bytes]:
+    def csv_lines(self, query: Query, style: cells.Style, dialect: Dialect) -> Iterator[list[bytes]]:
+        for rows in self._rendered(query, style):
+            yield [csv_block(rows, dialect)]
+
+    def json_lines(self, query: Query, style: cells.Style, names: list[str]) -> Iterator[list[bytes]]:
+        heads = [("," if number else "{") + json.dumps(name, ensure_ascii=False) + ":" for number, name in enumerate(names)]
+        # Numbers and booleans stand as they are, everything else is a string.
+        bare = [column.kind in {Kind.INTEGER, Kind.DECIMAL, Kind.BOOLEAN} for column in query.columns]
+        for rows in self._rendered(query, style):
+            yield [_json_line(heads, bare, row) for row in rows]
+
+    def text_lines(self, query: Query, style: cells.Style) -> Iterator[list[bytes]]:
+        for rows in self._rendered(query, style, with_id=True):
+            yield [("\t".join("\\N" if cell is None else str(cell).translate(_COPY_ESCAPES) for cell in row) + "\n").encode() for row in rows]
+
+    def _rendered(self, query: Query, style: cells.Style, *, with_id: bool = False) -> Iterator[list[tuple[Any, ...]]]:
         renderers = [(number, render) for number, column in enumerate(query.columns) if (render := cells.python_text(column.kind, style))]
+        empty_is_null = [number for number, column in enumerate(query.columns) if column.kind in {Kind.TEXT, Kind.PHONE}]
         cursor = self._execute(query.sql, query.params)
         while rows := cursor.fetchmany(SQLITE_ROWS):
             columns = list(zip(*rows, strict=True))
+            if not with_id:
+                columns.pop()
             for number, render in renderers:
                 columns[number] = tuple(map(render, columns[number]))
-            rendered = list(zip(*columns, strict=True)) if renderers else rows
+            if style.form is Form.SHEET:
+                for number in empty_is_null:
+                    columns[number] = tuple(cell or None for cell in columns[number])
             self.rows_read += len(rows)
-            yield csv_block(rendered)
+            yield list(zip(*columns, strict=True))
 
     def cancel(self) -> None:
         self._connection.interrupt()
@@ -171,21 +234,37 @@ class SqliteSnapshot:
         self._connection.close()
 
 
-def csv_block(rows: list[tuple[Any, ...]]) -> bytes:
-    """Rows of cells as CSV in UTF-8: LF ends a line; a cell that holds comma, quote, CR or LF is quoted; None is empty."""
-    buffer = io.StringIO(newline="")
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
-    text = buffer.getvalue()
-    if "\r" in text:  # rare, and the one character that csv.writer leaves unquoted when lines end in LF
-        text = "".join(_csv_line(row) for row in rows)
-    return text.encode()
+_SQL_DELIMITERS = {",": ",", ";": ";", "\t": "\\t", "|": "|"}
+_COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"})
 
 
-_NEEDS_QUOTES = re.compile(r'[",\r\n]')
+def _json_line(heads: list[str], bare: list[bool], row: tuple[Any, ...]) -> bytes:
+    parts = []
+    for head, is_bare, cell in zip(heads, bare, row, strict=True):
+        parts.append(head)
+        parts.append("null" if cell is None else str(cell) if is_bare else json.dumps(cell, ensure_ascii=False))
+    return ("".join(parts) + "}\n").encode()
 
 
-def _csv_line(row: tuple[Any, ...]) -> str:
-    cell_texts = ["" if value is None else str(value) for value in row]
-    if len(cell_texts) == 1 and not cell_texts[0]:
+def csv_block(rows: list[tuple[Any, ...]], dialect: Dialect) -> bytes:
+    """Rows of cells as CSV in UTF-8: LF ends a line; a cell that holds delimiter, quote, CR or LF is quoted; None is empty."""
+    if not dialect.quote_all:
+        buffer = io.StringIO(newline="")
+        csv.writer(buffer, delimiter=dialect.delimiter, lineterminator="\n").writerows(rows)
+        text = buffer.getvalue()
+        # A CR is rare, and the one character that csv.writer leaves unquoted when lines end in LF.
+        if "\r" not in text:
+            return text.encode()
+    return "".join(_csv_line(row, dialect) for row in rows).encode()
+
+
+def _csv_line(row: tuple[Any, ...], dialect: Dialect) -> str:
+    if len(row) == 1 and row[0] in (None, ""):
         return '""\n'
-    return ",".join('"' + text.replace('"', '""') + '"' if _NEEDS_QUOTES.search(text) else text for text in cell_texts) + "\n"
+    return dialect.delimiter.join("" if cell in (None, "") else _csv_cell(str(cell), dialect) for cell in row) + "\n"
+
+
+def _csv_cell(text: str, dialect: Dialect) -> str:
+    if dialect.quote_all or any(character in text for character in ('"', "\r", "\n", dialect.delimiter)):
+        return '"' + text.replace('"', '""') + '"'
+    return text

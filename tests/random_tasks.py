@@ -126,30 +126,28 @@ def make(organization: Any, count: int, seed: int = SEED) -> None:
     Task.objects.bulk_create(tasks, batch_size=500)
 
 
-def export_csv(organization: Any, zone: str) -> bytes:
-    """The organization's tasks as the worker writes them: the csv inside the zip."""
-    import io
-    import uuid
-    import zipfile
-
+def export(organization: Any, format_name: str, zone: str = "UTC", **options: Any) -> tuple[bytes, list[Any]]:
+    """The organization's tasks as the worker writes them, and the issues."""
     from exports import sources
     from exports.formats import FORMATS
+    from exports.formats.issues import Issues
     from exports.services import specs
 
-    values = {"org_name": "x", "name": "x", "type": "basic", "creation_start_date": "0001-01-01", "creation_end_date": "9999-12-31", "timezone": zone}
-    spec = specs.make(values).spec
-    csv = FORMATS["csv"]
-    with sources.snapshot(csv.style(spec)) as snapshot:
+    window = {"creation_start_date": "0001-01-01", "creation_end_date": "9999-12-31"}
+    spec = specs.make({"org_name": "x", "name": "x", "type": "basic", "timezone": zone, "format": format_name, "options": options, **window}).spec
+    format_ = FORMATS[format_name]
+    with sources.snapshot(format_.style(spec)) as snapshot:
         query = sources.compile_query(spec, [organization.pk])
         counted = snapshot.count(query)
-        file = b"".join(csv.write(snapshot, query, spec, job_id=uuid.uuid4(), modified_at=datetime(2024, 1, 1, tzinfo=UTC)))
+        issues = Issues(counted)
+        pieces = format_.write(snapshot, query, spec, rows=counted, stem="random", modified_at=datetime(2024, 1, 1, tzinfo=UTC), issues=issues)
+        file = b"".join(pieces)
         assert snapshot.rows_read == counted
-    with zipfile.ZipFile(io.BytesIO(file)) as archive:
-        return archive.read(archive.namelist()[0])
+    return file, issues.found
 
 
 def main(count: str, folder: str, *zones: str) -> None:
-    """Migrates the empty database that DATABASE_URL names, fills it and exports it in each zone to FOLDER/number.csv."""
+    """Migrates the empty database that DATABASE_URL names, fills it and exports it in each zone to FOLDER/number.csv, .ndjson and .xlsx."""
     django.setup()
     from django.core.management import call_command
 
@@ -159,7 +157,9 @@ def main(count: str, folder: str, *zones: str) -> None:
     organization = Organization.objects.create(slug="random", name="Random")
     make(organization, int(count))
     for number, zone in enumerate(zones):
-        Path(folder, f"{number}.csv").write_bytes(export_csv(organization, zone))
+        Path(folder, f"{number}.csv").write_bytes(export(organization, "csv", zone, archive="none")[0])
+        Path(folder, f"{number}.ndjson").write_bytes(export(organization, "ndjson", zone)[0])
+        Path(folder, f"{number}.xlsx").write_bytes(export(organization, "xlsx", zone)[0])
 
 
 if __name__ == "__main__":

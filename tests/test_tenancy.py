@@ -47,6 +47,7 @@ TABLE: dict[str, Row] = {
     "export-job-retry": MOVE,
     "export-job-again": SIGNED_IN | {"POST": "401 404 403 201 201 403 404 404"},
     "export-job-events": READ,
+    "export-job-issues": READ,
     "export-job-receipt": READ,
     "export-job-download": READ,
     "export-job-downloads": READ,

@@ -20,6 +20,7 @@ from tasks.access import Action
 from tasks.models import User
 
 EVENTS_SHOWN, DOWNLOADS_SHOWN = 500, 100
+ISSUES_SHOWN = 100
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def context(user: Any, job: Any) -> dict[str, Any]:
         "file_is_present": present and job.status == JobStatus.DONE,
         "events": [(event, shown.person(event.actor)) for event in job.events.select_related("actor").order_by("pk")[:EVENTS_SHOWN]],
         "attempts": job.attempts.order_by("number"),
+        "issues": job.issues.all()[:ISSUES_SHOWN],
         "downloads": [(row, shown.person(row.user)) for row in file.downloads.select_related("user")[:DOWNLOADS_SHOWN]] if file else [],
         "verbs": [(name, verb.label) for name, verb in VERBS.items() if may_change and job.status in verb.sources],
         "may_make_again": job.status in ENDED and access.can(user, Action.RUN, job.organization_id),

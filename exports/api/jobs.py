@@ -353,6 +353,16 @@ class ReceiptView(ContractView):
         return Response(file.receipt)
 
 
+class IssuesView(ContractView):
+    """Values that the file could not hold."""
+
+    @extend_schema(operation_id="list_export_job_issues", tags=[TAG], responses={200: shapes.IssueList, **READ_ERRORS})
+    def get(self, request: Request, job_id: str) -> Response:
+        """What the file has cut or replaced, in full: row, column, reason, text; at most 1,000."""
+        rows = find(request, job_id).issues.order_by("pk")[:1000]
+        return Response({"issues": [{"row_id": row.row_id, "column": row.column, "reason": row.reason, "text": row.text} for row in rows]})
+
+
 class DownloadView(ContractView):
     """The file."""
 
@@ -419,6 +429,7 @@ urlpatterns: list[URLPattern] = [
     *route(f"{_ONE}/again", AgainView.as_view(), "export-job-again"),
     *route(f"{_ONE}/events", EventsView.as_view(), "export-job-events"),
     *route(f"{_ONE}/receipt", ReceiptView.as_view(), "export-job-receipt"),
+    *route(f"{_ONE}/issues", IssuesView.as_view(), "export-job-issues"),
     *route(f"{_ONE}/download", DownloadView.as_view(), "export-job-download"),
     *route(f"{_ONE}/downloads", DownloadsView.as_view(), "export-job-downloads"),
     *route("receipt-key", ReceiptKeyView.as_view(), "receipt-key"),

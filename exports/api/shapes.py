@@ -26,6 +26,7 @@ class JobCreate(StrictSerializer):
     creation_start_date = Text(max_length=40, help_text="RFC 3339 with zone, or a day; inclusive.")
     creation_end_date = Text(max_length=40, help_text="RFC 3339 with zone, or a day; inclusive.")
     format = Text(max_length=20, required=False, help_text=f"One of: {', '.join(FORMATS)}.")
+    options = serializers.DictField(required=False, help_text="The format's own; see docs/api.md.")
     timezone = Text(max_length=64, required=False, help_text="IANA zone in which times are written; UTC unless said.")
 
 
@@ -152,6 +153,21 @@ class DownloadList(serializers.Serializer):
     """Who fetched the file."""
 
     downloads = FileDownload(many=True)
+
+
+class JobIssue(serializers.Serializer):
+    """A value that the format could not hold."""
+
+    row_id = serializers.IntegerField()
+    column = serializers.CharField()
+    reason = serializers.CharField()
+    text = serializers.CharField(allow_blank=True)
+
+
+class IssueList(serializers.Serializer):
+    """What the file has cut or replaced."""
+
+    issues = JobIssue(many=True)
 
 
 class Receipt(serializers.Serializer):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from exports.cells import Style
 from exports.datasets import Spec
+from exports.formats.issues import Issues
+from exports.formats.options import Option
 from exports.sources import Query, Snapshot
 
 
@@ -16,16 +18,36 @@ class Format(Protocol):
     """Turns a snapshot's rows into a file's bytes."""
 
     name: str
-    content_type: str
+    options: dict[str, Option]
 
-    def file_name(self, job_id: UUID) -> str:
-        """The name under which people get the file."""
+    def extension(self, options: dict[str, Any], rows: int) -> str:
+        """What the file's name ends with, for a job of so many rows, such as `csv.zip`."""
         ...
 
     def style(self, spec: Spec) -> Style:
         """How this format wants cells for the spec."""
         ...
 
-    def write(self, snapshot: Snapshot, query: Query, spec: Spec, *, job_id: UUID, modified_at: datetime) -> Iterator[bytes]:
-        """The file, piece by piece; a piece may be empty (a sign of life)."""
+    def write(self, snapshot: Snapshot, query: Query, spec: Spec, *, rows: int, stem: str, modified_at: datetime, issues: Issues) -> Iterator[bytes]:
+        """The file of `rows` counted rows, piece by piece; a piece may be empty (a sign of life). Members are named after `stem`."""
         ...
+
+
+CONTENT_TYPES = {
+    "zip": "application/zip",
+    "gz": "application/gzip",
+    "csv": "text/csv; charset=utf-8",
+    "json": "application/json",
+    "ndjson": "application/x-ndjson",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+
+
+def stem(job_id: UUID) -> str:
+    """The name of a job's file without its extension."""
+    return f"{job_id}-task-export"
+
+
+def content_type(extension: str) -> str:
+    """The media type of a file whose name ends so."""
+    return CONTENT_TYPES[extension.rpartition(".")[2]]

@@ -1,33 +1,61 @@
-"""CSV in a zip: UTF-8, LF, header first; the database renders the rows."""
+"""CSV: UTF-8, lines end in LF; the database renders the rows. Plain, in a zip, or gzipped."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from uuid import UUID
+from typing import Any
 
 from exports.cells import Style, guard
 from exports.datasets import Spec
-from exports.formats.archive import zip_members
-from exports.sources import Query, Snapshot, csv_block
+from exports.formats.archive import gzip, zip_members
+from exports.formats.issues import Issues
+from exports.formats.options import Option
+from exports.sources import Dialect, Query, Snapshot, csv_block
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "standard": {},
+    "excel-europe": {"delimiter": ";", "bom": True, "decimal": ","},
+}
 
 
 class CsvFormat:
-    """`{job id}-task-export.csv.zip` with one member, `{job id}-task-export.csv`."""
+    """`{stem}.csv`, with `.zip` or `.gz` behind it unless `archive` is none."""
 
     name = "csv"
-    content_type = "application/zip"
+    options = {
+        "preset": Option("standard", "Defaults for the rest: `excel-europe` is what Excel opens where decimals have a comma.", tuple(PRESETS)),
+        "archive": Option("zip", "How the file is packed.", ("zip", "gz", "none")),
+        "delimiter": Option(",", "What stands between cells.", (",", ";", "\t", "|")),
+        "decimal": Option(".", "What stands before a decimal's fraction.", (".", ",")),
+        "quoting": Option("minimal", "Quotes only where a cell needs them, or around every cell that is not empty.", ("minimal", "all")),
+        "header": Option(True, "The first line names the columns."),
+        "bom": Option(False, "Starts with a byte order mark, by which Excel knows UTF-8."),
+        "guard": Option("formulas", "A leading ' for cells that a spreadsheet would run; `none` is for admins.", ("formulas", "none")),
+    }
 
-    def file_name(self, job_id: UUID) -> str:
-        return f"{job_id}-task-export.csv.zip"
+    def settled(self, given: dict[str, Any]) -> dict[str, Any]:
+        """What was given, with the preset's values for what was not."""
+        return {**PRESETS.get(str(given.get("preset", "standard")), {}), **given}
+
+    def extension(self, options: dict[str, Any], rows: int) -> str:
+        return {"zip": "csv.zip", "gz": "csv.gz", "none": "csv"}[options["archive"]]
 
     def style(self, spec: Spec) -> Style:
-        return Style(zone=spec.timezone, guard=True)
+        return Style(zone=spec.timezone, guard=spec.options["guard"] == "formulas", decimal_comma=spec.options["decimal"] == ",")
 
-    def write(self, snapshot: Snapshot, query: Query, spec: Spec, *, job_id: UUID, modified_at: datetime) -> Iterator[bytes]:
-        member = self.file_name(job_id).removesuffix(".zip")
-        return zip_members([(member, self._lines(snapshot, query, spec))], modified_at)
+    def write(self, snapshot: Snapshot, query: Query, spec: Spec, *, rows: int, stem: str, modified_at: datetime, issues: Issues) -> Iterator[bytes]:
+        lines = self._lines(snapshot, query, spec)
+        if spec.options["archive"] == "zip":
+            return zip_members([(f"{stem}.csv", lines)], modified_at)
+        return gzip(lines) if spec.options["archive"] == "gz" else lines
 
     def _lines(self, snapshot: Snapshot, query: Query, spec: Spec) -> Iterator[bytes]:
-        yield csv_block([tuple(guard(title) for _, title in spec.columns)])
-        yield from snapshot.csv_bytes(query, self.style(spec))
+        style = self.style(spec)
+        dialect = Dialect(spec.options["delimiter"], spec.options["quoting"] == "all")
+        if spec.options["bom"]:
+            yield b"\xef\xbb\xbf"
+        if spec.options["header"]:
+            yield csv_block([tuple(guard(title) if style.guard else title for _, title in spec.columns)], dialect)
+        for block in snapshot.csv_lines(query, style, dialect):
+            yield b"".join(block)

@@ -162,6 +162,19 @@ class ExportFile(models.Model):
         indexes = [models.Index(fields=["expires_at"], name="file_expiry", condition=Q(deleted_at__isnull=True))]
 
 
+class ExportIssue(models.Model):
+    """A value that the file's format can't hold: what the file has in its place is cut or replaced, and this is the whole."""
+
+    job = models.ForeignKey(ExportJob, models.CASCADE, related_name="issues")
+    row_id = models.BigIntegerField()
+    column = models.CharField(max_length=200)
+    reason = models.CharField(max_length=50)
+    text = models.TextField()
+
+    class Meta:
+        ordering = ["pk"]
+
+
 class Download(models.Model):
     """Somebody fetched the file, whole or in part."""
 

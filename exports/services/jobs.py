@@ -7,7 +7,7 @@ short transaction. A stale worker fails at the UPDATE, whatever it believes.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,7 +20,8 @@ from django_q.models import OrmQ
 from django_q.tasks import async_task
 
 from exports.datasets import Spec
-from exports.models import ExportFile, ExportJob, JobAttempt, JobEvent, Runner, Trigger
+from exports.formats.issues import Issue
+from exports.models import ExportFile, ExportIssue, ExportJob, JobAttempt, JobEvent, Runner, Trigger
 from exports.services import specs
 from exports.states import SOURCES, JobStatus
 from taskexport.errors import AppError, Conflict, Forbidden, NotFound
@@ -84,7 +85,8 @@ def _require_change(user: Any, job: ExportJob) -> None:
 # -- By people -----------------------------------------------------------------------------------------------------
 def create(user: User, organization: Organization, wish: specs.Wish, *, trigger: Trigger = Trigger.API) -> ExportJob:
     """A new job of a checked wish, not yet queued. Raises Forbidden, NotFound."""
-    access.require(user, Action.RUN, organization)
+    # Without the guard a file may run formulas in whoever's spreadsheet opens it.
+    access.require(user, Action.ADMINISTER if wish.spec.options.get("guard") == "none" else Action.RUN, organization)
     with transaction.atomic():
         job = ExportJob.objects.create(
             organization=organization,
@@ -218,11 +220,13 @@ def _held(claim: Claim) -> QuerySet[JobAttempt]:
     return JobAttempt.objects.filter(Exists(mine), pk=claim.attempt.pk, outcome="")
 
 
-def publish(claim: Claim, file: ExportFile) -> None:
-    """in progress → done with this file, all in one. Raises Conflict if the job is no longer this attempt's."""
+def publish(claim: Claim, file: ExportFile, issues: Sequence[Issue] = ()) -> None:
+    """in progress → done with this file and what it could not hold, all in one. Raises Conflict if the job is no longer this attempt's."""
     with transaction.atomic():
         _move(claim.job.pk, JobStatus.DONE, "done", attempt_is=claim.attempt.number, detail=f"{file.rows} rows", finished_at=Now())
         file.save(force_insert=True)
+        listed = (ExportIssue(job=claim.job, row_id=issue.row_id, column=issue.column, reason=issue.reason, text=issue.text) for issue in issues)
+        ExportIssue.objects.bulk_create(listed, batch_size=100)
         _held_or_not(claim).update(outcome="done", ended_at=Now(), beat_at=Now(), rows_done=file.rows, rows_total=file.rows)
 
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import base64
 import csv
+import gzip
 import hashlib
 import io
 import json
 import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
@@ -68,24 +70,54 @@ def verify(path: Path, signed: dict[str, Any], trusted_key: str | None = None) -
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     if sha256 != receipt["sha256"]:
         problems.append("The file's SHA-256 is not the receipt's: it is not the file that was exported.")
-    if not problems and receipt["format"] == "csv":
-        problems.extend(_csv_problems(path, receipt))
-    return problems
+    return problems or _content_problems(path, receipt)
 
 
-def _csv_problems(path: Path, receipt: dict[str, Any]) -> list[str]:
+def _content_problems(path: Path, receipt: dict[str, Any]) -> list[str]:
+    """Opens the file as its reader would; reading to the end checks an archive's CRC too."""
+    rows = _COUNTERS[receipt["format"]](path, receipt)
+    return [] if rows == receipt["rows_written"] else [f"The file has {rows} rows, the receipt says {receipt['rows_written']}."]
+
+
+def _opened(path: Path, name: str) -> Iterator[BinaryIO]:
+    """The streams in the file: the members of a zip, what a gzip holds, or the file itself."""
+    if name.endswith((".zip", ".xlsx")):
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.namelist():
+                with archive.open(member) as stream:
+                    yield cast(BinaryIO, stream)
+    else:
+        with gzip.open(path) if name.endswith(".gz") else path.open("rb") as file:
+            yield cast(BinaryIO, file)
+
+
+def _csv_rows(path: Path, receipt: dict[str, Any]) -> int:
     csv.field_size_limit(LONGEST_CELL)  # Python's own limit of 131,072 is no limit of ours
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-        if len(names) != 1:
-            return [f"The zip holds {len(names)} files, not one."]
-        with archive.open(names[0]) as member:  # reading to the end checks the CRC too
-            records = csv.reader(io.TextIOWrapper(member, encoding="utf-8", newline=""))
-            header = next(records, [])
-            rows = sum(1 for _ in records)
-    problems = []
-    if len(header) != len(receipt["columns"]):
-        problems.append(f"The file has {len(header)} columns, the receipt says {len(receipt['columns'])}.")
-    if rows != receipt["rows_written"]:
-        problems.append(f"The file has {rows} rows, the receipt says {receipt['rows_written']}.")
-    return problems
+    options = receipt["spec"]["options"]
+    rows = 0
+    for stream in _opened(path, receipt["file"]):
+        records = csv.reader(io.TextIOWrapper(stream, encoding="utf-8", newline=""), delimiter=options["delimiter"])
+        rows += sum(len(record) == len(receipt["columns"]) for record in records) - options["header"]
+    return rows
+
+
+def _json_rows(path: Path, receipt: dict[str, Any]) -> int:
+    return sum(len(json.load(stream)) for stream in _opened(path, receipt["file"]))
+
+
+def _ndjson_rows(path: Path, receipt: dict[str, Any]) -> int:
+    return sum(1 for stream in _opened(path, receipt["file"]) for _ in stream)
+
+
+def _xlsx_rows(path: Path, receipt: dict[str, Any]) -> int:
+    """The rows of the data sheets; headers, and the rows of other sheets, have numbers and so another beginning."""
+    rows = 0
+    for stream in _opened(path, receipt["file"]):
+        tail = b""
+        while piece := stream.read(1 << 20):
+            rows += (tail + piece).count(b"<row>")
+            tail = piece[-4:]
+    return rows
+
+
+_COUNTERS: dict[str, Callable[[Path, dict[str, Any]], int]] = {"csv": _csv_rows, "json": _json_rows, "ndjson": _ndjson_rows, "xlsx": _xlsx_rows}

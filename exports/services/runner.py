@@ -21,7 +21,8 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 
 from exports import sources, storage
 from exports.datasets import Spec
-from exports.formats import FORMATS
+from exports.formats import FORMATS, content_type, stem
+from exports.formats.issues import Issue, Issues
 from exports.models import ExportFile
 from exports.services import jobs, receipts, specs
 from exports.services.jobs import Claim
@@ -138,8 +139,8 @@ def run(claim: Claim) -> None:
     try:
         try:
             with _supervised(claim, pulse):
-                file = _produce(claim, pulse)
-                _publish(claim, file)
+                file, issues = _produce(claim, pulse)
+                _publish(claim, file, issues)
             log.info("export done", extra=extra | {"rows": file.rows, "bytes": file.size})
         except Conflict:
             log.info("export taken away", extra=extra)
@@ -185,41 +186,54 @@ def _failed(claim: Claim, error: Exception) -> str:
     return code
 
 
-def _produce(claim: Claim, pulse: Pulse) -> ExportFile:
+@dataclass(frozen=True)
+class Spooled:
+    """A file as it was written: bytes, hash, rows counted and written in the snapshot of that time, and what it could not hold."""
+
+    size: int
+    sha256: str
+    counted: int
+    written: int
+    snapshot_at: datetime
+    issues: list[Issue]
+
+
+def _produce(claim: Claim, pulse: Pulse) -> tuple[ExportFile, list[Issue]]:
     """Spools, checks and stores the file of this attempt; whatever it made is gone again if it raises."""
     job = claim.job
     jobs.run_rights(job)
     spec = Spec.from_json(job.spec)
-    format_ = FORMATS[spec.format]
     storage.require_space()
     spool = storage.spool_path(claim.attempt.spool_name)
     try:
-        size, sha256, counted, written, snapshot_at = _spool(claim, pulse, spec, spool)
-        if written != counted:
-            raise AppError(f"The file has {written} rows where the database counted {counted}.", code="incomplete")
-        _check_spool(spool, size, sha256, pulse)
-        name = format_.file_name(job.pk)
-        receipt = _receipt(claim, spec, name=name, size=size, sha256=sha256, counted=counted, written=written, snapshot_at=snapshot_at)
+        spooled = _spool(claim, pulse, spec, spool)
+        if spooled.written != spooled.counted:
+            raise AppError(f"The file has {spooled.written} rows where the database counted {spooled.counted}.", code="incomplete")
+        _check_spool(spool, spooled.size, spooled.sha256, pulse)
+        extension = FORMATS[spec.format].extension(spec.options, spooled.counted)
+        name = f"{stem(job.pk)}.{extension}"
+        receipt = _receipt(claim, spec, name, spooled)
         key = f"{claim.attempt.key_prefix}/{name}"
         storage.put(spool, key)
     finally:
         spool.unlink(missing_ok=True)
-    return ExportFile(
+    file = ExportFile(
         job=job,
         attempt=claim.attempt.number,
         key=key,
         name=name,
-        content_type=format_.content_type,
-        size=size,
-        sha256=sha256,
-        rows=written,
+        content_type=content_type(extension),
+        size=spooled.size,
+        sha256=spooled.sha256,
+        rows=spooled.written,
         receipt=receipts.sign(receipt),
         expires_at=datetime.now(UTC) + timedelta(days=settings.FILE_DAYS),
     )
+    return file, spooled.issues
 
 
-def _spool(claim: Claim, pulse: Pulse, spec: Spec, path: Path) -> tuple[int, str, int, int, datetime]:
-    """Writes the file; returns (size in bytes, sha256, rows counted, rows written, time of the snapshot)."""
+def _spool(claim: Claim, pulse: Pulse, spec: Spec, path: Path) -> Spooled:
+    """Writes the file of one snapshot."""
     job = claim.job
     format_ = FORMATS[spec.format]
     assert job.organization_id is not None  # noqa: S101 - only direct exports have none, and they never come here
@@ -232,7 +246,8 @@ def _spool(claim: Claim, pulse: Pulse, spec: Spec, path: Path) -> tuple[int, str
             counted = snapshot.count(query)
             pulse.rows_total = counted
             pulse.check()
-            for piece in format_.write(snapshot, query, spec, job_id=job.pk, modified_at=snapshot_at):
+            issues = Issues(counted)
+            for piece in format_.write(snapshot, query, spec, rows=counted, stem=stem(job.pk), modified_at=snapshot_at, issues=issues):
                 pulse.at_first_row = pulse.at_first_row and not snapshot.rows_read
                 digest.update(piece)
                 size += spool.write(piece)
@@ -240,7 +255,7 @@ def _spool(claim: Claim, pulse: Pulse, spec: Spec, path: Path) -> tuple[int, str
             written = snapshot.rows_read
         finally:
             pulse.snapshot, pulse.at_first_row = None, False
-    return size, digest.hexdigest(), counted, written, snapshot_at
+    return Spooled(size, digest.hexdigest(), counted, written, snapshot_at, issues.found)
 
 
 def _check_spool(path: Path, size: int, sha256: str, pulse: Pulse) -> None:
@@ -255,7 +270,7 @@ def _check_spool(path: Path, size: int, sha256: str, pulse: Pulse) -> None:
         raise OSError("the spooled file differs from what was written")
 
 
-def _receipt(claim: Claim, spec: Spec, *, name: str, size: int, sha256: str, counted: int, written: int, snapshot_at: datetime) -> dict[str, Any]:
+def _receipt(claim: Claim, spec: Spec, name: str, spooled: Spooled) -> dict[str, Any]:
     job = claim.job
     return {
         "receipt_version": receipts.RECEIPT_VERSION,
@@ -265,23 +280,24 @@ def _receipt(claim: Claim, spec: Spec, *, name: str, size: int, sha256: str, cou
         "requested_by": job.created_by_id,
         "file": name,
         "format": spec.format,
-        "size": size,
-        "sha256": sha256,
-        "rows_counted": counted,
-        "rows_written": written,
+        "size": spooled.size,
+        "sha256": spooled.sha256,
+        "rows_counted": spooled.counted,
+        "rows_written": spooled.written,
+        "issues": len(spooled.issues),
         "columns": [{"key": key, "title": title} for key, title in spec.columns],
         "filter_in_words": specs.in_words(spec),
         "spec": spec.to_json(),
         "spec_version": spec.spec_version,
         "timezone": spec.timezone,
-        "snapshot_at": snapshot_at.isoformat(),
+        "snapshot_at": spooled.snapshot_at.isoformat(),
     }
 
 
-def _publish(claim: Claim, file: ExportFile) -> None:
+def _publish(claim: Claim, file: ExportFile, issues: list[Issue]) -> None:
     """Publishes the stored file, or removes it if the job is no longer ours. Raises Conflict."""
     try:
-        jobs.publish(claim, file)
+        jobs.publish(claim, file, issues)
     except Conflict:
         storage.delete(file.key)
         raise

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from exports.datasets import CONFIGS, Spec, builtin_columns
-from exports.formats import FORMATS
+from exports.formats import FORMATS, settled_options
 from taskexport.errors import FieldError, Invalid
 from tasks.models.fields import zones
 
@@ -80,7 +80,7 @@ def moment(text: str) -> Moment:
 
 def make(values: dict[str, Any]) -> Wish:
     """A wish from plain values: `org_name`, `name`, `type`, `creation_start_date`, `creation_end_date` (texts or Moments),
-    `format` (default csv) and `timezone` (default UTC). Raises Invalid with all that is wrong at once."""
+    `format` (default csv) with its `options`, and `timezone` (default UTC). Raises Invalid with all that is wrong at once."""
     errors: list[FieldError] = []
 
     def reject(field: str, detail: str) -> None:
@@ -106,6 +106,12 @@ def make(values: dict[str, Any]) -> Wish:
     for field in ("org_name", "name"):
         if not values[field].strip() or len(values[field]) > NAME_LENGTH:
             reject(field, f"Write 1 to {NAME_LENGTH} characters.")
+    options: dict[str, Any] = {}
+    if format_name in FORMATS:
+        try:
+            options = settled_options(FORMATS[format_name], values.get("options", {}))
+        except Invalid as error:
+            errors.extend(error.fields)
     if errors:
         raise Invalid("; ".join(f"{error.field}: {error.detail}" for error in errors), fields=errors)
     start, end = moments["creation_start_date"], moments["creation_end_date"]
@@ -117,6 +123,7 @@ def make(values: dict[str, Any]) -> Wish:
         created_before=end.until,
         format=format_name,
         timezone=zone,
+        options=options,
     )
     return Wish(values["org_name"], values["name"], values["type"], start.at, end.stated, spec)
 

@@ -1,0 +1,175 @@
+"""XLSX: openpyxl writes the workbook's shell, our rows are streamed in place of its sheet data.
+
+A block of COPY text becomes XML by a handful of replacements over the whole block and one row template: no work a cell,
+but for what is rare. Strings are typed strings, so nothing is ever a formula. Past 1,048,575 rows a second sheet begins.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from exports.cells import Form, Kind, Style
+from exports.datasets import Spec
+from exports.formats import xlsx_shell
+from exports.formats.archive import zip_members
+from exports.formats.issues import Issues
+from exports.formats.options import Option
+from exports.sources import Query, Snapshot
+from taskexport.errors import AppError
+
+SHEET_ROWS = 1_048_575  # below the header
+CELL_CHARS = 32_767  # UTF-16 units, as Excel counts
+CUT = "… [cut]"
+EXACT_DIGITS = 15  # of a number in a spreadsheet; a longer one is written as text
+
+# What XML forbids, or would not give back; line ends and tabs come escaped by COPY and go on as references.
+_CONTROL = bytes([*range(1, 9), 11, 12, *range(14, 32)])
+_FORBIDDEN = re.compile(b"[\x01-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]")
+_LOOKS_ESCAPED = re.compile(rb"_(?=x[0-9A-Fa-f]{4}_)")
+_UNESCAPE = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\"}
+_COPY_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_BACKSLASH = b"\x00"  # stands for one in the middle of things: PostgreSQL's text holds no NUL
+_BARE = b"%b"  # the template of cells that are rendered one by one
+_PRESERVE = b' xml:space="preserve"'
+
+
+class XlsxFormat:
+    """`{stem}.xlsx`: bold header, frozen, with a filter; numbers, days and times typed; an Issues sheet where cells were cut."""
+
+    name = "xlsx"
+    options: dict[str, Option] = {}
+
+    def extension(self, options: dict[str, Any], rows: int) -> str:
+        return "xlsx"
+
+    def style(self, spec: Spec) -> Style:
+        return Style(zone=spec.timezone, guard=False, form=Form.SHEET)
+
+    def write(self, snapshot: Snapshot, query: Query, spec: Spec, *, rows: int, stem: str, modified_at: datetime, issues: Issues) -> Iterator[bytes]:
+        return zip_members(self._members(snapshot, query, spec, rows, issues), modified_at)
+
+    def _members(self, snapshot: Snapshot, query: Query, spec: Spec, rows: int, issues: Issues) -> Iterator[tuple[str, Iterator[bytes]]]:
+        titles = [escaped(title) for _, title in spec.columns]
+        kinds = [column.kind for column in query.columns]
+        counts = [min(SHEET_ROWS, rows - start) for start in range(0, rows, SHEET_ROWS)] or [0]
+        shell = xlsx_shell.shell("Tasks", titles, kinds, counts)
+        writer = _RowWriter(query, shell.styles, issues)
+        lines = itertools.chain.from_iterable(snapshot.text_lines(query, self.style(spec)))
+        for number, (head, tail) in enumerate(shell.sheets, 1):
+            yield f"xl/worksheets/sheet{number}.xml", self._sheet(head, tail, itertools.islice(lines, SHEET_ROWS), writer)
+        if next(lines, None) is not None:  # also exhausts the read, which makes its row count final
+            raise AppError("There are more rows than the database counted.", code="incomplete")
+        if issues.found:
+            listed = [(str(issue.row_id), issue.column, issue.reason, issue.text) for issue in issues.found]
+            shell = xlsx_shell.shell("Tasks", titles, kinds, counts, issues=[[escaped(cut(text)) for text in row] for row in listed])
+            yield f"xl/worksheets/sheet{len(counts) + 1}.xml", iter([shell.issues])
+        yield from ((name, iter([content])) for name, content in shell.members)
+
+    def _sheet(self, head: bytes, tail: bytes, lines: Iterator[bytes], writer: _RowWriter) -> Iterator[bytes]:
+        yield head
+        while block := list(itertools.islice(lines, 1000)):
+            yield writer.xml(block)
+        yield tail
+
+
+class _RowWriter:
+    """Turns COPY lines, the row's id behind the columns, into `<row>` elements."""
+
+    def __init__(self, query: Query, styles: dict[Kind, int], issues: Issues) -> None:
+        self._columns = query.columns
+        self._issues = issues
+        self._styles = {kind: b' s="%d"' % number for kind, number in styles.items()}
+
+    def xml(self, block: list[bytes]) -> bytes:
+        """The rows of these lines."""
+        if max(map(len, block)) > CELL_CHARS:
+            block = [self._cut_line(line) if len(line) > CELL_CHARS else line for line in block]
+        data = b"".join(block)
+        if b"_x" in data:
+            data = _LOOKS_ESCAPED.sub(b"_x005F_", data)
+        if b"\\" in data:
+            data = data.replace(b"\\\\", _BACKSLASH)
+            for escape, text in ((b"\\v", b"_x000B_"), (b"\\b", b"_x0008_"), (b"\\f", b"_x000C_")):
+                data = data.replace(escape, text)
+        if len(data.translate(None, _CONTROL)) != len(data) or b"\xef\xbf" in data:
+            data = _FORBIDDEN.sub(lambda match: b"_x%04X_" % ord(match[0].decode()), data)
+        data = data.replace(b"&", b"&amp;").replace(b"<", b"&lt;").replace(b"]]>", b"]]&gt;")
+        data = data.replace(b"\\n", b"&#10;").replace(b"\\r", b"&#13;").replace(b"\\t", b"&#9;")
+        # An element's own white space is kept only where it says so.
+        padded = any(pattern in data for pattern in (b"\t ", b" \t", b"\n ", b"&#")) or data.startswith(b" ")
+        cells = data.replace(b"\n", b"\t").split(b"\t")
+        cells.pop()  # behind the last line end
+        width = len(self._columns) + 1  # the row's id
+        del cells[width - 1 :: width]
+        forms = [self._form(number, column.kind, cells, padded) for number, column in enumerate(self._columns)]
+        rows = (b"<row>" + b"".join(forms) + b"</row>") * len(block) % tuple(cells)
+        for form in set(forms) - {_BARE}:
+            rows = rows.replace(form % b"\\N", b"<c/>")
+        return rows.replace(_BACKSLASH, b"\\")
+
+    def _form(self, number: int, kind: Kind, cells: list[bytes], padded: bool) -> bytes:
+        """The template of a column's cells in this block; where they differ, the cells are rendered here and the template is bare."""
+        text = b'<c t="inlineStr"><is><t%s>%%b</t></is></c>' % (_PRESERVE if padded else b"")
+        if kind in {Kind.INTEGER, Kind.DECIMAL}:
+            typed = b"<c><v>%b</v></c>"
+        elif kind in self._styles:
+            typed = b"<c%s><v>%%b</v></c>" % self._styles[kind]
+        else:
+            return text
+        width = len(self._columns)
+        mine = cells[number::width]
+        exact = _exact_numbers if kind in {Kind.INTEGER, Kind.DECIMAL} else _exact_times
+        if exact(mine):
+            return typed
+        cells[number::width] = [b"<c/>" if cell == b"\\N" else (typed if exact([cell]) else text) % cell for cell in mine]
+        return _BARE
+
+    def _cut_line(self, line: bytes) -> bytes:
+        """The line with its cells cut to what a spreadsheet holds, each cut listed as an issue."""
+        cells = line[:-1].split(b"\t")
+        row_id = int(cells[-1])
+        for number, column in enumerate(self._columns):
+            if len(cells[number]) > CELL_CHARS:
+                text = _COPY_ESCAPE.sub(lambda match: _UNESCAPE[match[1]], cells[number].decode())
+                shorter = cut(text)
+                if shorter != text:
+                    self._issues.add(row_id, column.key, "cell_too_long", text)
+                    cells[number] = copy_escaped(shorter).encode()
+        return b"\t".join(cells) + b"\n"
+
+
+def _exact_numbers(cells: list[bytes]) -> bool:
+    # A sign, a point and a leading zero are no digits: two more characters are safe, and rounding is the price of none.
+    return max(map(len, cells)) <= EXACT_DIGITS
+
+
+def _exact_times(cells: list[bytes]) -> bool:
+    # A serial number holds no hyphen; times that a spreadsheet can't hold come as ISO text.
+    return b"-" not in b"".join(cells)
+
+
+def cut(text: str) -> str:
+    """The text, or as much of it as a cell holds with a visible mark at its end."""
+    if len(text) <= CELL_CHARS // 2:
+        return text
+    units = text.encode("utf-16-le", "surrogatepass")
+    if len(units) <= CELL_CHARS * 2:
+        return text
+    return units[: (CELL_CHARS - len(CUT)) * 2].decode("utf-16-le", "ignore") + CUT
+
+
+def copy_escaped(text: str) -> str:
+    """The text as COPY writes it."""
+    for character, escape in (("\\", "\\\\"), ("\b", "\\b"), ("\f", "\\f"), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t"), ("\v", "\\v")):
+        text = text.replace(character, escape)
+    return text
+
+
+def escaped(text: str) -> str:
+    """The text without what XML forbids: such a character becomes `_xHHHH_`, and a text that looks like one is marked."""
+    marked = _LOOKS_ESCAPED.sub(b"_x005F_", text.encode())
+    return _FORBIDDEN.sub(lambda match: b"_x%04X_" % ord(match[0].decode()), marked).decode()
