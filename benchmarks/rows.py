@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
+from django.db.models import QuerySet
 
 from exports import sources
-from exports.datasets import Column, Spec, builtin_columns
+from exports.datasets import Spec, builtin_columns
 from exports.services import specs
 from tasks.models import Organization, Task, User
 
@@ -42,33 +43,30 @@ def wish(rows: int, **values: Any) -> specs.Wish:
     return dataclasses.replace(made, spec=dataclasses.replace(made.spec, columns=COLUMNS, created_before=bound(rows)))
 
 
-def columns() -> tuple[Column, ...]:
-    """The declared columns, in order."""
-    return wish(1).spec.kinds()
-
-
-def paths() -> list[str]:
+def paths(spec: Spec) -> list[str]:
     """The columns as Django's lookups, in order."""
-    return [str(getattr(column.expression, "name", column.key)) for column in columns()]
+    return [str(getattr(column.expression, "name", column.key)) for column in spec.kinds()]
 
 
-def tasks(spec: Spec) -> Any:
+def tasks(spec: Spec) -> QuerySet[Task]:
     """The spec's tasks in order, as a queryset that anybody would write."""
     found = Task.objects.filter(organization=organization(), created_at__gte=spec.created_from).order_by("created_at", "id")
     return found.filter(created_at__lt=spec.created_before) if spec.created_before else found
 
 
-def values(rows: int) -> Iterator[tuple[Any, ...]]:
-    """The first `rows` tasks as Django gives them."""
-    return iter(tasks(wish(rows).spec).values_list(*paths()).iterator(chunk_size=FETCH_ROWS))
+def values(spec: Spec) -> Iterator[tuple[Any, ...]]:
+    """The spec's cells as Django gives them."""
+    return iter(tasks(spec).values_list(*paths(spec)).iterator(chunk_size=FETCH_ROWS))
 
 
 def select(rows: int) -> dict[str, Any]:
     """Our SELECT with its parameters and where to ask: on PostgreSQL with the parameters inlined."""
     query = sources.compile_query(wish(rows).spec, [organization().pk])
+    # What is written, without the row's id that rides along for issues.
+    sql = f"SELECT {', '.join(f'c{number}' for number in range(len(query.columns)))} FROM ({query.sql}) AS chosen"
     where = connection.settings_dict
     if connection.vendor == "sqlite":
-        return {"sql": query.sql.replace("%s", "?").replace("%%", "%"), "params": [str(value) for value in query.params], "database": where["NAME"]}
+        return {"sql": sql.replace("%s", "?").replace("%%", "%"), "params": [str(value) for value in query.params], "database": where["NAME"]}
     with connection.cursor() as cursor:
-        sql = cursor.cursor.mogrify(query.sql, query.params)
+        sql = cursor.cursor.mogrify(sql, query.params)
     return {"sql": sql, "host": where["HOST"], "user": where["USER"], "database": where["NAME"]}

@@ -152,7 +152,7 @@ def main() -> int:
     cases = chosen(options.only)
     var = Path(os.environ.get("VAR") or ROOT / "var").expanduser().resolve()
     var.mkdir(parents=True, exist_ok=True, mode=0o700)
-    began = time.monotonic()
+    began, load = time.monotonic(), os.getloadavg()[0]
     try:
         with tempfile.TemporaryDirectory(prefix="bench-", dir=var) as folder, postgres.running() as url:
             results, is_broken = bench(options.rows, cases, Path(folder), url, growth=options.growth)
@@ -162,7 +162,9 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     report.write(results, var / "bench.json")
-    say(f"\n{HOW}\nPython {platform.python_version()}, {os.cpu_count()} processors, {time.monotonic() - began:.0f} s in all.\n")
+    say(
+        f"\n{HOW}\nPython {platform.python_version()}, {os.cpu_count()} processors (load {load:.1f} before), {time.monotonic() - began:.0f} s in all.\n"
+    )
     say(report.table(results))
     say(f"\n{var / 'bench.json'} has the same figures.")
     return int(is_broken)

@@ -38,7 +38,7 @@ def export(format_name: str, options: dict[str, Any], count: int, _: Path) -> Me
 SIDES = {
     "csv.zip": partial(export, "csv", {"archive": "zip"}),
     "json": partial(export, "json", {}),
-    "ndjson.gz": partial(export, "ndjson", {"compress": "gz"}),
+    "ndjson.gz": partial(export, "ndjson", {"archive": "gz"}),
     "xlsx": partial(export, "xlsx", {}),
     "parquet": partial(export, "parquet", {}),
     "sqlite-csv.zip": partial(export, "csv", {"archive": "zip"}),
