@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 from django.conf import settings
@@ -225,9 +226,9 @@ class SqliteSnapshot:
     """A deferred read transaction on a read-only connection of its own; values come as SQLite stores them."""
 
     def __init__(self) -> None:
-        path = settings.DATABASES[ALIAS]["NAME"]
+        address = Path(settings.DATABASES[ALIAS]["NAME"]).absolute().as_uri()  # quoted: a folder may be called anything
         self.rows_read = 0
-        self._connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=20, isolation_level=None, check_same_thread=False)
+        self._connection = sqlite3.connect(f"{address}?mode=ro", uri=True, timeout=20, isolation_level=None, check_same_thread=False)
         for name, (arguments, function) in SQLITE_FUNCTIONS.items():
             self._connection.create_function(name, arguments, function, deterministic=True)
         self._connection.execute("BEGIN")
