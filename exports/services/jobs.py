@@ -179,11 +179,12 @@ def claim(worker: str) -> Claim | None:
     """
     for organization_id in _organizations_in_turn():
         with transaction.atomic():
-            # Claims of one organization queue up here for a few milliseconds, so its limit is exact.
-            organization = Organization.objects.select_for_update().get(pk=organization_id)
+            # Claims of one organization queue up here for a few milliseconds, so its limit is exact. No key: a big import
+            # that commits holds the organization's key for long, and must not hold up every worker.
+            organization = Organization.objects.select_for_update(no_key=True).get(pk=organization_id)
             if _running().filter(organization=organization).count() >= settings.MAX_RUNNING:
                 continue
-            job = _waiting().filter(organization=organization).order_by("queued_at", "pk").select_for_update(skip_locked=True).first()
+            job = _waiting().filter(organization=organization).order_by("queued_at", "pk").select_for_update(skip_locked=True, no_key=True).first()
             if job is None:
                 continue
             number = job.attempt + 1
