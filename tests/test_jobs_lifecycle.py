@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
+import threading
 from datetime import timedelta
 from typing import Any
 
@@ -468,6 +471,53 @@ def test_the_sweeper_takes_what_dead_attempts_left_and_nothing_else(editor: User
     assert job.attempts.aggregate(Max("number"))["number__max"] == 1
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_job_deleted_in_mid_run_leaves_no_file(editor: User, acme: Organization, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_tasks(acme, 3)
+    job = make_queued(editor, acme)
+    pk, replace = job.pk, os.replace
+
+    def replace_and_delete(*paths: Any) -> None:
+        replace(*paths)
+        job.delete()
+
+    monkeypatch.setattr("os.replace", replace_and_delete)
+    worker.run_next()
+    assert not list(settings.SPOOL_ROOT.iterdir())
+    assert not list(settings.FILES_ROOT.rglob(f"{pk}*"))
+    assert not ExportFile.objects.exists()
+
+
+def test_a_second_stop_may_interrupt_the_first() -> None:
+    pulse = runner.Pulse()
+
+    def interrupted() -> None:
+        with pulse._lock:  # the first handler is here
+            pulse.stop("stopping")
+
+    stopping = threading.Thread(target=interrupted, daemon=True)
+    stopping.start()
+    stopping.join(5)
+    assert (stopping.is_alive(), pulse.reason) == (False, "stopping")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sigterm_gives_the_job_back_and_then_ends_the_process(editor: User, acme: Organization, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_tasks(acme, 3)
+    job = make_queued(editor, acme)
+    ends = []
+    before = signal.signal(signal.SIGTERM, lambda *_: ends.append(ExportJob.objects.get(pk=job.pk).status))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: signal.raise_signal(signal.SIGTERM))
+    try:
+        worker.run_next()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert ends == ["queued"]
+    job.refresh_from_db()
+    assert (job.crashes, job.faults, job.attempts.get().outcome) == (0, 0, "worker_stopped")
+
+
+@pytest.mark.django_db(transaction=True)
 def test_an_unknown_error_is_said_by_its_code_and_logged_without_its_message(
     editor: User, acme: Organization, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
