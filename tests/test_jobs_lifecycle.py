@@ -472,6 +472,33 @@ def test_the_sweeper_takes_what_dead_attempts_left_and_nothing_else(editor: User
 
 
 @pytest.mark.django_db(transaction=True)
+def test_what_can_not_be_swept_keeps_nothing_else_from_it(editor: User, acme: Organization) -> None:
+    spools = []
+    for _ in range(2):
+        make_queued(editor, acme)
+        claim = must_claim()
+        spools.append(storage.spool_path(claim.attempt.spool_name))
+        jobs.fail(claim, "x", "x")
+    spools[0].mkdir()  # no file, and so not to be unlinked
+    spools[1].write_bytes(b"half")
+    assert upkeep.sweep() == 1
+    assert not spools[1].exists()
+    spools[0].rmdir()
+    assert list(JobAttempt.objects.order_by("pk").values_list("swept", flat=True)) == [False, True]
+    assert upkeep.sweep() == 0
+    assert not JobAttempt.objects.filter(swept=False).exists()
+
+
+def test_a_chore_that_breaks_keeps_no_other_from_its_turn(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Any:
+        raise ValueError("canary")
+
+    monkeypatch.setattr("exports.services.jobs.OrmQ.objects.filter", broken)
+    assert upkeep.tick("a") == {"reaped": 0, "swept": 0, "forgotten": 0}
+    assert TickLease.objects.filter(until_at__lte=Now()).exists()
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_job_deleted_in_mid_run_leaves_no_file(editor: User, acme: Organization, monkeypatch: pytest.MonkeyPatch) -> None:
     make_tasks(acme, 3)
     job = make_queued(editor, acme)
