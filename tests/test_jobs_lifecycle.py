@@ -129,6 +129,20 @@ def test_again_runs_the_same_frozen_spec(admin: User, editor: User, acme: Organi
     assert twin.pk != job.pk
 
 
+@pytest.mark.django_db(transaction=True)
+def test_an_unguarded_spec_is_made_again_and_run_by_admins_only(admin: User, editor: User, acme: Organization) -> None:
+    job = make_queued(admin, acme, options={"guard": "none"})
+    admin.memberships.update(role="editor")
+    worker.run_next()
+    job.refresh_from_db()
+    assert (job.status, job.error_code) == ("failed", "permission_lost")
+    with pytest.raises(Forbidden):
+        jobs.again(editor, job)
+    assert ExportJob.objects.count() == 1
+    admin.memberships.update(role="admin")
+    assert jobs.again(admin, job).spec == job.spec
+
+
 def test_roles_decide_who_moves_whose_job(viewer: User, editor: User, admin: User, outsider: User, owner: User, acme: Organization) -> None:
     job = make_job(editor, acme)
     other = make_job(admin, acme)

@@ -83,10 +83,14 @@ def _require_change(user: Any, job: ExportJob) -> None:
 
 
 # -- By people -----------------------------------------------------------------------------------------------------
-def require_create(user: User, organization: Organization, spec: Spec) -> None:
+def require_create(user: User, organization: Organization | int | None, spec: Spec) -> None:
     """Raises Forbidden or NotFound unless the user may make a job of this spec."""
+    access.require(user, _needed(spec), organization)
+
+
+def _needed(spec: Spec) -> Action:
     # Without the guard a file may run formulas in whoever's spreadsheet opens it.
-    access.require(user, Action.ADMINISTER if spec.options.get("guard") == "none" else Action.RUN, organization)
+    return Action.ADMINISTER if spec.options.get("guard") == "none" else Action.RUN
 
 
 def create(user: User, organization: Organization, wish: specs.Wish, *, trigger: Trigger = Trigger.API) -> ExportJob:
@@ -150,8 +154,7 @@ def again(user: User, job: ExportJob, *, trigger: Trigger = Trigger.API) -> Expo
     """A new job of the same frozen spec as one that has ended. Raises Conflict while it has not, Forbidden."""
     if job.status not in {JobStatus.DONE, JobStatus.FAILED, JobStatus.CANCELLED}:
         raise Conflict(f"The job is {job.status}; it can be made again once it has ended.", code="wrong_status")
-    access.require(user, Action.RUN, job.organization_id)
-    Spec.from_json(job.spec)
+    require_create(user, job.organization_id, Spec.from_json(job.spec))
     copied = ("organization", "org_name", "name", "type", "dataset", "format", "creation_start_date", "creation_end_date", "spec")
     with transaction.atomic():
         twin = ExportJob.objects.create(**{name: getattr(job, name) for name in copied}, trigger=trigger, created_by=user, again_of=job)
@@ -378,5 +381,5 @@ def _end_attempts(job_id: Any, outcome: str) -> None:
 
 def run_rights(job: ExportJob) -> None:
     """Checked again when the job runs: its maker must still be allowed to. Raises AppError `permission_lost`."""
-    if not access.can(job.created_by, Action.RUN, job.organization_id):
+    if not access.can(job.created_by, _needed(Spec.from_json(job.spec)), job.organization_id):
         raise AppError("Whoever made this job may no longer export from this organization.", code="permission_lost")
