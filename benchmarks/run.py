@@ -162,9 +162,8 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     report.write(results, var / "bench.json")
-    say(
-        f"\n{HOW}\nPython {platform.python_version()}, {os.cpu_count()} processors (load {load:.1f} before), {time.monotonic() - began:.0f} s in all.\n"
-    )
+    machine = f"{os.cpu_count()} processors (load {load:.1f} before)"
+    say(f"\n{HOW}\nPython {platform.python_version()}, {machine}, {time.monotonic() - began:.0f} s in all.\n")
     say(report.table(results))
     say(f"\n{var / 'bench.json'} has the same figures.")
     return int(is_broken)
