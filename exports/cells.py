@@ -38,6 +38,15 @@ class Form(StrEnum):
     SHEET = "sheet"  # like text, but days and whole-second times are a spreadsheet's serial numbers
 
 
+# Days as `to_char` and `str.format` write them; all but ISO times are local and say no offset.
+DATE_FORMATS: dict[str, tuple[str, str]] = {
+    "iso": ("YYYY-MM-DD", "{0}-{1}-{2}"),
+    "dmy": ("DD.MM.YYYY", "{2}.{1}.{0}"),
+    "mdy": ("MM/DD/YYYY", "{1}/{2}/{0}"),
+    "ymd": ("YYYY-MM-DD", "{0}-{1}-{2}"),
+}
+
+
 @dataclass(frozen=True)
 class Style:
     """How a job wants its cells: an IANA zone for times, whether texts are guarded against spreadsheets' formulas, and what for."""
@@ -46,6 +55,7 @@ class Style:
     guard: bool = True
     form: Form = Form.TEXT
     decimal_comma: bool = False
+    date_format: str = "iso"
 
 
 # -- The formula guard ---------------------------------------------------------------------------------------------
@@ -81,9 +91,10 @@ _SQL_GUARD = (
 _SQL_TEXT = "NULLIF({c}, '')"
 _SQL_UTC = "replace(to_char({c} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), '.000000', '')"
 # The session's TimeZone is the job's zone. Old offsets with odd seconds, and years outside 1901-2099, stay UTC.
+_SQL_HAS_LOCAL = "extract(year FROM {c} AT TIME ZONE 'UTC') BETWEEN 1901 AND 2099 AND mod(extract(timezone FROM {c})::int, 60) = 0"
+SQL_LOCAL = "CASE WHEN " + _SQL_HAS_LOCAL + " THEN {c}::timestamp ELSE {c} AT TIME ZONE 'UTC' END"
 _SQL_ZONED = (
-    "CASE WHEN extract(year FROM {c} AT TIME ZONE 'UTC') BETWEEN 1901 AND 2099 AND mod(extract(timezone FROM {c})::int, 60) = 0"
-    " THEN replace(to_char({c}, 'YYYY-MM-DD\"T\"HH24:MI:SS.USTZH:TZM'), '.000000', '') ELSE " + _SQL_UTC + " END"
+    "CASE WHEN " + _SQL_HAS_LOCAL + " THEN replace(to_char({c}, 'YYYY-MM-DD\"T\"HH24:MI:SS.USTZH:TZM'), '.000000', '') ELSE " + _SQL_UTC + " END"
 )
 
 
@@ -95,6 +106,12 @@ _SQL_SERIAL = (
     " AND mod(extract(timezone FROM {c})::int, 60) = 0"
     " THEN ((date_part('epoch', {c}::timestamp) + 2209161600) / 86400)::text ELSE "
 )
+
+
+def _sql_formatted(date_format: str) -> str:
+    picture = DATE_FORMATS[date_format][0]
+    # What has no local time is UTC, and says so.
+    return f"CASE WHEN {_SQL_HAS_LOCAL} THEN replace(to_char({{c}}, '{picture} HH24:MI:SS.US'), '.000000', '') ELSE {_SQL_UTC} END"
 
 
 def sql_text(kind: Kind, column: str, style: Style) -> str:
@@ -109,8 +126,12 @@ def sql_text(kind: Kind, column: str, style: Style) -> str:
         template = _SQL_UTC if style.zone == "UTC" else _SQL_ZONED
         if style.form is Form.SHEET:
             template = f"{_SQL_SERIAL}{template} END"
+        elif style.date_format != "iso":
+            template = _sql_formatted(style.date_format)
     elif kind is Kind.DATE and style.form is Form.SHEET:
         template = _SQL_SERIAL_DAY
+    elif kind is Kind.DATE and style.date_format != "iso":
+        template = f"to_char({{c}}::timestamp, '{DATE_FORMATS[style.date_format][0]}')"
     elif kind is Kind.DECIMAL and style.decimal_comma:
         template = "replace({c}::text, '.', ',')"
     elif kind is Kind.BOOLEAN:
@@ -143,20 +164,46 @@ def _utc(value: str | None) -> str | None:
     return seconds + "Z" if fraction == "000000" else f"{seconds}.{fraction}Z"
 
 
+def local_time(value: str, info: zoneinfo.ZoneInfo) -> datetime | None:
+    """SQLite's time in the zone; None where only UTC is certain (outside 1901-2099, offsets with odd seconds)."""
+    moment = datetime.fromisoformat(value).replace(tzinfo=UTC)
+    if not 1901 <= moment.year <= 2099:
+        return None
+    local = moment.astimezone(info)
+    offset = local.utcoffset()
+    return None if offset is None or offset.total_seconds() % 60 else local
+
+
 def _zoned(zone: str) -> Callable[[str | None], str | None]:
     info = zoneinfo.ZoneInfo(zone)
 
     def render(value: str | None) -> str | None:
         if value is None:
             return None
-        moment = datetime.fromisoformat(value).replace(tzinfo=UTC)
-        if not 1901 <= moment.year <= 2099:
-            return _utc(value)
-        local = moment.astimezone(info)
-        offset = local.utcoffset()
-        return _utc(value) if offset is None or offset.total_seconds() % 60 else local.isoformat()
+        local = local_time(value, info)
+        return _utc(value) if local is None else local.isoformat()
 
     return render
+
+
+def _formatted(zone: str, date_format: str) -> Callable[[str | None], str | None]:
+    info, picture = zoneinfo.ZoneInfo(zone), DATE_FORMATS[date_format][1]
+
+    def render(value: str | None) -> str | None:
+        if value is None:
+            return None
+        local = local_time(value, info)
+        if local is None:
+            return _utc(value)
+        text = local.replace(tzinfo=None).isoformat(" ")
+        return picture.format(text[:4], text[5:7], text[8:10]) + text[10:]
+
+    return render
+
+
+def _formatted_day(date_format: str) -> Callable[[str | None], str | None]:
+    picture = DATE_FORMATS[date_format][1]
+    return lambda value: value and picture.format(value[:4], value[5:7], value[8:10])
 
 
 _EPOCH_DAY = date(1899, 12, 30)
@@ -199,9 +246,13 @@ def python_text(kind: Kind, style: Style) -> Callable[[Any], Any] | None:
     if kind is Kind.DATETIME:
         if style.form is Form.SHEET:
             return _serial(style.zone)
+        if style.date_format != "iso":
+            return _formatted(style.zone, style.date_format)
         return _utc if style.zone == "UTC" else _zoned(style.zone)
     if kind is Kind.DATE and style.form is Form.SHEET:
         return _serial_day
+    if kind is Kind.DATE and style.date_format != "iso":
+        return _formatted_day(style.date_format)
     if kind is Kind.DECIMAL and style.decimal_comma:
         return _comma
     plain_kinds: dict[Kind, Callable[[Any], Any]] = {Kind.DECIMAL: _decimal, Kind.BOOLEAN: _boolean, Kind.UUID: _uuid}

@@ -30,6 +30,7 @@ from exports.expressions import SQLITE_FUNCTIONS
 
 ALIAS = "default"  # exports may read a replica: one name here
 BLOCK_BYTES = 256 * 1024  # large enough that per-block work vanishes, small enough for flat memory
+_IDENTIFIER_BYTES = 63  # PostgreSQL cuts longer names off
 SQLITE_ROWS = 1000  # rows fetched at once from SQLite
 PROGRESS_STEPS = 10_000  # of SQLite's machine between two looks at the clock: far below a millisecond
 
@@ -185,9 +186,16 @@ class PostgresSnapshot:
 
     def json_lines(self, query: Query, style: cells.Style, names: list[str]) -> Iterator[list[bytes]]:
         # The database writes the JSON, and COPY passes it through: with a quote and a delimiter that JSON escapes, CSV changes nothing.
-        quoted = (name.replace('"', '""').replace("%", "%%") for name in names)
-        cell = (f'{text} AS "{name}"' for text, name in zip(self._cells(query, style), quoted, strict=True))
-        select = f"SELECT row_to_json(row) FROM (SELECT {', '.join(cell)} FROM ({query.sql}) AS chosen) AS row"
+        cell = self._cells(query, style)
+        if max(len(name.encode()) for name in names) <= _IDENTIFIER_BYTES:
+            quoted = (name.replace('"', '""').replace("%", "%%") for name in names)
+            row = ", ".join(f'{text} AS "{name}"' for text, name in zip(cell, quoted, strict=True))
+            select = f"SELECT row_to_json(row) FROM (SELECT {row} FROM ({query.sql}) AS chosen) AS row"
+        else:  # slower, but a header may be longer than a column's name
+            heads = (json.dumps(name, ensure_ascii=False).replace("'", "''").replace("%", "%%") for name in names)
+            pairs = (f"'{head}:' || COALESCE(to_json({text})::text, 'null')" for text, head in zip(cell, heads, strict=True))
+            row = " || ',' || ".join(pairs)
+            select = f"SELECT '{{' || {row} || '}}' FROM ({query.sql}) AS chosen"
         return self._copy(select, "FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02'", query.params)
 
     def text_lines(self, query: Query, style: cells.Style) -> Iterator[list[bytes]]:

@@ -165,7 +165,7 @@ def all_columns() -> tuple[Any, ...]:
     """Every column of tasks, and an attribute column of each key."""
     from exports.datasets import ATTRIBUTES, DATASETS
 
-    return (*((key, key) for key in DATASETS["tasks"].columns), *((ATTRIBUTES + key, ATTRIBUTES + key) for key in KEYS if key))
+    return tuple({"key": key, "title": key} for key in [*DATASETS["tasks"].columns, *(ATTRIBUTES + key for key in KEYS if key)])
 
 
 def export(organization: Any, format_name: str, zone: str = "UTC", *, columns: Any = None, **options: Any) -> tuple[bytes, list[Any]]:

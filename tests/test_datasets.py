@@ -24,15 +24,15 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def spec_of(*keys: str, dataset: str = "tasks", **changes: Any) -> Spec:
     window = {"created_from": datetime(1, 1, 1, tzinfo=UTC), "created_before": None}
-    return Spec(dataset=dataset, config="custom", columns=tuple((key, key) for key in keys), **{**window, **changes})
+    return Spec(dataset=dataset, config="custom", columns=tuple({"key": key, "title": key} for key in keys), **{**window, **changes})
 
 
 def read(organization: Organization, spec: Spec) -> list[dict[str, Any]]:
     """The rows as JSON gives them."""
-    style = Style(zone=spec.timezone, guard=False, form=Form.JSON)
+    style = Style(zone=spec.timezone, guard=False, form=Form.JSON, date_format=spec.date_format)
     with sources.snapshot(style) as snapshot:
         query = sources.compile_query(spec, [organization.pk])
-        blocks = snapshot.json_lines(query, style, [title for _, title in spec.columns])
+        blocks = snapshot.json_lines(query, style, spec.titles)
         rows = [json.loads(line) for block in blocks for line in block]
         assert snapshot.count(query) == len(rows)
     return rows
@@ -110,7 +110,7 @@ def test_an_attributes_key_may_be_any_text(acme: Organization, key: str) -> None
     column = DATASETS["tasks"].column(ATTRIBUTES + key)
     assert column
     assert (column.title, column.kind) == (key, Kind.TEXT)
-    assert read(acme, replace(spec_of(ATTRIBUTES + key), columns=((ATTRIBUTES + key, "x"),))) == [{"x": "found"}]
+    assert read(acme, replace(spec_of(ATTRIBUTES + key), columns=({"key": ATTRIBUTES + key, "title": "x"},))) == [{"x": "found"}]
 
 
 def test_an_attribute_without_a_key_and_attributes_of_others_are_no_columns() -> None:
@@ -131,7 +131,7 @@ def test_a_column_that_is_left_out_is_not_in_the_query() -> None:
 
 @pytest.mark.parametrize("config", list(CONFIGS))
 def test_a_builtin_config_joins_only_the_names_it_shows(config: str) -> None:
-    text = sql(replace(spec_of("id"), columns=builtin_columns(config)))
+    text = sql(replace(spec_of("id"), columns=tuple({"key": key, "title": title} for key, title in builtin_columns(config))))
     assert text.count("SELECT") == 1
     names = {"basic": {"tasks_member", "tasks_flow", "tasks_hub", "tasks_case", "tasks_subject"}, "fedex": {"tasks_caseservice"}}
     assert set(re.findall(r'JOIN "(\w+)"', text)) == names[config]

@@ -19,9 +19,8 @@ from django.urls import URLPattern, path
 
 from exports.admin import new, page, shown
 from exports.admin.page import VERBS
-from exports.datasets import CONFIGS
 from exports.models import ExportJob
-from exports.services import files, jobs
+from exports.services import files, jobs, specs
 from exports.states import JobStatus
 from taskexport.errors import AppError, Conflict, Gone, NotFound
 from taskexport.staff import OrganizationFilter, may_anywhere, may_in, sees_many
@@ -39,7 +38,7 @@ class TypeFilter(admin.SimpleListFilter):
     parameter_name = "type"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
-        return [(name, name) for name in CONFIGS]
+        return [(name, name) for name in specs.TYPES]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(type=self.value()) if self.value() else queryset

@@ -18,7 +18,6 @@ from rest_framework.response import Response
 
 from exports.api import shapes
 from exports.api.shapes import ERRORS, READ_ERRORS
-from exports.datasets import CONFIGS
 from exports.models import ExportJob
 from exports.services import files, jobs, receipts, specs
 from exports.states import ACTIVE, JobStatus
@@ -107,7 +106,7 @@ _FILTERS = {"status", "type", "org_id", "created_from", "created_to", "page", "p
 
 def _filtered(request: Request, query: dict[str, str]) -> QuerySet[ExportJob]:
     rows = jobs.visible(request.user)
-    for key, known in (("status", JobStatus.values), ("type", list(CONFIGS))):
+    for key, known in (("status", JobStatus.values), ("type", list(specs.TYPES))):
         if key in query:
             if query[key] not in known:
                 raise Invalid.field(key, f"Write one of: {', '.join(known)}.")
@@ -145,7 +144,7 @@ class JobListView(ContractView):
         tags=[TAG],
         parameters=[
             OpenApiParameter("status", str, enum=JobStatus.values),
-            OpenApiParameter("type", str, enum=list(CONFIGS)),
+            OpenApiParameter("type", str, enum=list(specs.TYPES)),
             OpenApiParameter("org_id", str, description="An organization's uuid or id."),
             OpenApiParameter("created_from", str, description="RFC 3339 with zone, or a day; inclusive."),
             OpenApiParameter("created_to", str, description="RFC 3339 with zone, or a day; inclusive."),

@@ -5,8 +5,10 @@ from __future__ import annotations
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers
 
-from exports.datasets import CONFIGS
+from exports.cells import DATE_FORMATS
+from exports.datasets import DATASETS
 from exports.formats import FORMATS
+from exports.services.specs import TYPES
 from exports.states import JobStatus
 from taskexport.api.strict import StrictSerializer, Text
 from taskexport.api.views import documented_errors
@@ -22,12 +24,15 @@ class JobCreate(StrictSerializer):
     org_id = Text(max_length=40, help_text="The organization's uuid or id.")
     org_name = Text(max_length=200, help_text="Kept and echoed, never compared.")
     name = Text(max_length=200)
-    type = Text(max_length=20, help_text=f"One of: {', '.join(CONFIGS)}.")
+    type = Text(max_length=20, help_text=f"One of: {', '.join(TYPES)}.")
     creation_start_date = Text(max_length=40, help_text="RFC 3339 with zone, or a day; inclusive.")
     creation_end_date = Text(max_length=40, help_text="RFC 3339 with zone, or a day; inclusive.")
     format = Text(max_length=20, required=False, help_text=f"One of: {', '.join(FORMATS)}.")
     options = serializers.DictField(required=False, help_text="The format's own; see docs/api.md.")
     timezone = Text(max_length=64, required=False, help_text="IANA zone in which times are written; UTC unless said.")
+    date_format = Text(max_length=10, required=False, help_text=f"How days and times are written, but in XLSX. One of: {', '.join(DATE_FORMATS)}.")
+    dataset = Text(max_length=40, required=False, help_text=f"For type custom. One of: {', '.join(DATASETS)}.")
+    columns = serializers.ListField(child=serializers.JSONField(), required=False, help_text="For type custom: keys or objects; see docs/api.md.")
 
 
 class VersionBody(StrictSerializer):

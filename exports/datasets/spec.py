@@ -6,10 +6,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db.models import TextField, Value
-
-from exports.cells import Kind
-from exports.datasets.declared import Column, Dataset
+from exports.datasets import chosen
+from exports.datasets.declared import Column
 from exports.datasets.known import CONFIG_VERSION, DATASETS
 from taskexport.errors import AppError
 
@@ -23,18 +21,19 @@ class Spec:
 
     dataset: str
     config: str
-    columns: tuple[tuple[str, str], ...]  # (key, title) in the file's order
+    columns: tuple[dict[str, Any], ...]  # in the file's order, as `chosen.checked` gives them
     created_from: datetime
     created_before: datetime | None
     format: str = "csv"
     timezone: str = "UTC"
+    date_format: str = "iso"
     options: dict[str, Any] = field(default_factory=dict)
     config_version: int = CONFIG_VERSION
     spec_version: int = SPEC_VERSION
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {
-            "columns": [{"key": key, "title": title} for key, title in self.columns],
+            "columns": list(self.columns),
             "created_from": self.created_from.isoformat(),
             "created_before": self.created_before and self.created_before.isoformat(),
         }
@@ -47,18 +46,21 @@ class Spec:
         return cls(
             **stored
             | {
-                "columns": tuple((column["key"], column["title"]) for column in stored["columns"]),
+                "columns": tuple(stored["columns"]),
                 "created_from": datetime.fromisoformat(stored["created_from"]),
                 "created_before": stored["created_before"] and datetime.fromisoformat(stored["created_before"]),
             }
         )
 
     def kinds(self) -> tuple[Column, ...]:
-        """The declared columns in the file's order."""
-        dataset = DATASETS[self.dataset]
-        return tuple(_column(dataset, key, title) for key, title in self.columns)
+        """The columns in the file's order; one that this release no longer knows keeps its place, empty."""
+        return tuple(chosen.resolved(column, DATASETS[self.dataset], self.timezone, self.date_format) for column in self.columns)
 
+    @property
+    def titles(self) -> list[str]:
+        """The headers in the file's order."""
+        return [column["title"] for column in self.columns]
 
-def _column(dataset: Dataset, key: str, title: str) -> Column:
-    # A column that a later release no longer has stays in its place, empty.
-    return dataset.column(key) or Column(key, title, Kind.TEXT, Value(None, TextField()))
+    def missing(self) -> list[str]:
+        """The headers of columns that are empty because this release no longer knows what they show."""
+        return [column["title"] for column in self.columns if chosen.is_missing(column, DATASETS[self.dataset])]

@@ -42,7 +42,8 @@ class CsvFormat:
         return {"zip": "csv.zip", "gz": "csv.gz", "none": "csv"}[options["archive"]]
 
     def style(self, spec: Spec) -> Style:
-        return Style(zone=spec.timezone, guard=spec.options["guard"] == "formulas", decimal_comma=spec.options["decimal"] == ",")
+        comma = spec.options["decimal"] == ","
+        return Style(zone=spec.timezone, guard=spec.options["guard"] == "formulas", decimal_comma=comma, date_format=spec.date_format)
 
     def write(
         self,
@@ -67,6 +68,6 @@ class CsvFormat:
         if spec.options["bom"]:
             yield b"\xef\xbb\xbf"
         if spec.options["header"]:
-            yield csv_block([tuple(guard(title) if style.guard else title for _, title in spec.columns)], dialect)
+            yield csv_block([tuple(guard(title) if style.guard else title for title in spec.titles)], dialect)
         for block in snapshot.csv_lines(query, style, dialect):
             yield b"".join(block)

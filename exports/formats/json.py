@@ -18,11 +18,11 @@ PART_ROWS = 10_000
 
 
 def _style(spec: Spec) -> Style:
-    return Style(zone=spec.timezone, guard=False, form=Form.JSON)
+    return Style(zone=spec.timezone, guard=False, form=Form.JSON, date_format=spec.date_format)
 
 
 def _lines(snapshot: Snapshot, query: Query, spec: Spec) -> Iterator[list[bytes]]:
-    return snapshot.json_lines(query, _style(spec), [title for _, title in spec.columns])
+    return snapshot.json_lines(query, _style(spec), spec.titles)
 
 
 class JsonFormat:

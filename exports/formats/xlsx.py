@@ -64,7 +64,7 @@ class XlsxFormat:
         return zip_members(self._members(snapshot, query, spec, rows, issues), modified_at, large=large)
 
     def _members(self, snapshot: Snapshot, query: Query, spec: Spec, rows: int, issues: Issues) -> Iterator[tuple[str, Iterator[bytes]]]:
-        titles = [escaped(title) for _, title in spec.columns]
+        titles = [escaped(title) for title in spec.titles]
         kinds = [column.kind for column in query.columns]
         counts = [min(SHEET_ROWS, rows - start) for start in range(0, rows, SHEET_ROWS)] or [0]
         shell = xlsx_shell.shell("Tasks", titles, kinds, counts)

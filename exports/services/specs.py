@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from exports.datasets import CONFIGS, Spec, builtin_columns
+from exports.cells import DATE_FORMATS
+from exports.datasets import CONFIGS, DATASETS, Spec, builtin_columns, chosen
 from exports.formats import FORMATS, settled_options
 from taskexport.errors import FieldError, Invalid
 from tasks.models.fields import zones
 
 NAME_LENGTH = 200
+TYPES = (*CONFIGS, "custom")
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ def moment(text: str) -> Moment:
 
 def make(values: dict[str, Any]) -> Wish:
     """A wish from plain values: `org_name`, `name`, `type`, `creation_start_date`, `creation_end_date` (texts or Moments),
-    `format` (default csv) with its `options`, and `timezone` (default UTC). Raises Invalid with all that is wrong at once."""
+    `format` (default csv) with its `options`, `timezone` (default UTC), and for type custom `dataset`, `columns`; `date_format`.
+    Raises Invalid with all that is wrong at once."""
     errors: list[FieldError] = []
 
     def reject(field: str, detail: str) -> None:
@@ -95,8 +98,15 @@ def make(values: dict[str, Any]) -> Wish:
             reject(field, str(error))
     if len(moments) == 2 and moments["creation_end_date"].stated < moments["creation_start_date"].at:
         reject("creation_end_date", "The end lies before the start; exchange them.")
-    if values["type"] not in CONFIGS:
-        reject("type", f"Write one of: {', '.join(CONFIGS)}.")
+    dataset = values.get("dataset", "tasks")
+    columns: tuple[dict[str, Any], ...] = ()
+    try:
+        columns = _columns(values, dataset)
+    except Invalid as error:
+        errors.extend(error.fields)
+    date_format = values.get("date_format", "iso")
+    if date_format not in DATE_FORMATS:
+        reject("date_format", f"Write one of: {', '.join(DATE_FORMATS)}.")
     format_name = values.get("format", "csv")
     if format_name not in FORMATS:
         reject("format", f"Write one of: {', '.join(FORMATS)}.")
@@ -116,16 +126,32 @@ def make(values: dict[str, Any]) -> Wish:
         raise Invalid("; ".join(f"{error.field}: {error.detail}" for error in errors), fields=errors)
     start, end = moments["creation_start_date"], moments["creation_end_date"]
     spec = Spec(
-        dataset="tasks",
+        dataset=dataset,
         config=values["type"],
-        columns=builtin_columns(values["type"]),
+        columns=columns,
         created_from=start.at,
         created_before=end.until,
         format=format_name,
         timezone=zone,
+        date_format=date_format,
         options=options,
     )
     return Wish(values["org_name"], values["name"], values["type"], start.at, end.stated, spec)
+
+
+def _columns(values: dict[str, Any], dataset: str) -> tuple[dict[str, Any], ...]:
+    """The frozen columns; a dataset without a choice of columns gives all that it declares. Raises Invalid."""
+    if values["type"] not in TYPES:
+        raise Invalid.field("type", f"Write one of: {', '.join(TYPES)}.")
+    if dataset not in DATASETS:
+        raise Invalid.field("dataset", f"Write one of: {', '.join(DATASETS)}.")
+    if values["type"] in CONFIGS:
+        if "columns" in values or dataset != "tasks":
+            raise Invalid.field("type", f"{values['type']} has columns of its own, of tasks; write custom to choose others.")
+        return tuple({"key": key, "title": title} for key, title in builtin_columns(values["type"]))
+    if "columns" not in values and "dataset" not in values:
+        raise Invalid.field("type", "A custom export says which columns; send columns, or a dataset for all of its columns.")
+    return chosen.checked(values.get("columns", list(DATASETS[dataset].columns)), DATASETS[dataset])
 
 
 def in_words(spec: Spec) -> str:
