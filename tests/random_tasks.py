@@ -126,7 +126,7 @@ def make(organization: Any, count: int, seed: int = SEED) -> None:
     Task.objects.bulk_create(tasks, batch_size=500)
 
 
-def export(organization: Any, format_name: str, zone: str = "UTC", **options: Any) -> tuple[bytes, list[Any]]:
+def export(organization: Any, format_name: str, zone: str = "UTC", config: str = "basic", **options: Any) -> tuple[bytes, list[Any]]:
     """The organization's tasks as the worker writes them, and the issues."""
     from exports import sources
     from exports.formats import FORMATS
@@ -134,7 +134,7 @@ def export(organization: Any, format_name: str, zone: str = "UTC", **options: An
     from exports.services import specs
 
     window = {"creation_start_date": "0001-01-01", "creation_end_date": "9999-12-31"}
-    spec = specs.make({"org_name": "x", "name": "x", "type": "basic", "timezone": zone, "format": format_name, "options": options, **window}).spec
+    spec = specs.make({"org_name": "x", "name": "x", "type": config, "timezone": zone, "format": format_name, "options": options, **window}).spec
     format_ = FORMATS[format_name]
     with sources.snapshot(format_.style(spec)) as snapshot:
         query = sources.compile_query(spec, [organization.pk])
