@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from django.urls import URLPattern
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from exports.api import shapes
-from exports.api.jobs import TAG, user_of, wished
-from exports.services import preflight
+from exports.api.jobs import TAG, find, user_of, wished
+from exports.api.shapes import READ_ERRORS
+from exports.services import explaining, preflight
+from taskexport.api.strict import parse_query
 from taskexport.api.views import ContractView, documented_errors, route
+from taskexport.errors import Invalid
 
 
 class Warning(serializers.Serializer):
@@ -72,4 +75,40 @@ class PreflightView(ContractView):
         return Response({"preflight": asdict(preflight.preflight(user_of(request), organization, wish.spec))})
 
 
-urlpatterns: list[URLPattern] = [*route("v1/export-jobs/preflight", PreflightView.as_view(), "export-job-preflight")]
+class Reason(serializers.Serializer):
+    """Why, or why not."""
+
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
+class Explanation(serializers.Serializer):
+    """Whether a task is one of the job's rows."""
+
+    task = serializers.IntegerField()
+    included = serializers.BooleanField(help_text="By the task as it is now.")
+    reasons = Reason(many=True)
+
+
+class ExplainView(ContractView):
+    """Why a task is in the file."""
+
+    @extend_schema(
+        operation_id="explain_export_job",
+        tags=[TAG],
+        parameters=[OpenApiParameter("task", str, required=True, description="The task's id, or else its reference.")],
+        responses={200: Explanation, **READ_ERRORS},
+    )
+    def get(self, request: Request, job_id: str) -> Response:
+        """Say why a task is, or is not, in the job's file."""
+        job = find(request, job_id)
+        name = parse_query(request, {"task"}).get("task", "")
+        if not name:
+            raise Invalid.field("task", "Name a task by its id or its reference.", "required")
+        return Response(asdict(explaining.explain(job, name)))
+
+
+urlpatterns: list[URLPattern] = [
+    *route("v1/export-jobs/preflight", PreflightView.as_view(), "export-job-preflight"),
+    *route("v1/export-jobs/<str:job_id>/explain", ExplainView.as_view(), "export-job-explain"),
+]
