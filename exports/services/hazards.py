@@ -64,13 +64,13 @@ def of_texts(spec: Spec, kinds: list[Kind], rows: Iterable[list[str | None]], sa
     for code, columns in found.items():
         for number, cells in sorted(columns.items()):
             if cells:
-                title = spec.columns[number][1]
+                title = spec.titles[number]
                 yield Hazard(code, f"Column {title}: {cells} of {sample} {words[code]}", title)
 
 
 def of_issues(spec: Spec, issues: list[Issue], rows: int, sampled: int, sample: str) -> Iterator[Hazard]:
     """What the format could not hold of the sample, and whether so much of it would end the job."""
-    titles = dict(spec.columns)
+    titles = {column.key: title for column, title in zip(spec.kinds(), spec.titles, strict=True)}
     for (key, reason), cells in sorted(Counter((issue.column, issue.reason) for issue in issues).items()):
         what = f"are longer than {CELL_CHARS:,} characters" if reason == "cell_too_long" else f"do not fit ({reason})"
         yield Hazard(reason, f"Column {titles[key]}: {cells} of {sample} {what}: they will be cut, and listed in full as issues.", titles[key])

@@ -97,7 +97,7 @@ def _short(cell: str | None) -> str | None:
 
 
 def _header(spec: Spec) -> list[str]:
-    return [title for _, title in spec.columns]
+    return spec.titles
 
 
 def _count(snapshot: Snapshot, query: Query) -> tuple[int, bool]:
