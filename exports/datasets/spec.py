@@ -28,6 +28,8 @@ class Spec:
     timezone: str = "UTC"
     date_format: str = "iso"
     options: dict[str, Any] = field(default_factory=dict)
+    filter: dict[str, Any] | None = None  # as `filters.checked` gives it
+    sort: list[dict[str, str]] = field(default_factory=list)  # empty: by created_at; the id comes last
     config_version: int = CONFIG_VERSION
     spec_version: int = SPEC_VERSION
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from exports import filters
 from exports.cells import DATE_FORMATS
 from exports.datasets import CONFIGS, DATASETS, Spec, builtin_columns, chosen
 from exports.formats import FORMATS, settled_options
@@ -80,10 +81,10 @@ def moment(text: str) -> Moment:
     return Moment(at, width)
 
 
-def make(values: dict[str, Any]) -> Wish:
+def make(values: dict[str, Any], *, now: datetime | None = None) -> Wish:
     """A wish from plain values: `org_name`, `name`, `type`, `creation_start_date`, `creation_end_date` (texts or Moments),
-    `format` (default csv) with its `options`, `timezone` (default UTC), and for type custom `dataset`, `columns`; `date_format`.
-    Raises Invalid with all that is wrong at once."""
+    `format` (default csv) with its `options`, `timezone` (default UTC), and for type custom `dataset`, `columns`; `date_format`;
+    `filter` (its relative times are pinned to `now`) and `sort`.     Raises Invalid with all that is wrong at once."""
     errors: list[FieldError] = []
 
     def reject(field: str, detail: str) -> None:
@@ -98,21 +99,30 @@ def make(values: dict[str, Any]) -> Wish:
             reject(field, str(error))
     if len(moments) == 2 and moments["creation_end_date"].stated < moments["creation_start_date"].at:
         reject("creation_end_date", "The end lies before the start; exchange them.")
+    zone = values.get("timezone", "UTC")
+    if zone not in zones():
+        reject("timezone", "Write an IANA time zone such as Europe/Amsterdam.")
     dataset = values.get("dataset", "tasks")
     columns: tuple[dict[str, Any], ...] = ()
     try:
         columns = _columns(values, dataset)
     except Invalid as error:
         errors.extend(error.fields)
+    tree: dict[str, Any] | None = None
+    sort: list[dict[str, str]] = []
+    if dataset in DATASETS and zone in zones():
+        try:
+            if values.get("filter") is not None:
+                tree = filters.checked(values["filter"], DATASETS[dataset], now=now or datetime.now(UTC), zone=zone)
+            sort = filters.checked_sort(values.get("sort", []), DATASETS[dataset])
+        except Invalid as error:
+            errors.extend(error.fields)
     date_format = values.get("date_format", "iso")
     if date_format not in DATE_FORMATS:
         reject("date_format", f"Write one of: {', '.join(DATE_FORMATS)}.")
     format_name = values.get("format", "csv")
     if format_name not in FORMATS:
         reject("format", f"Write one of: {', '.join(FORMATS)}.")
-    zone = values.get("timezone", "UTC")
-    if zone not in zones():
-        reject("timezone", "Write an IANA time zone such as Europe/Amsterdam.")
     for field in ("org_name", "name"):
         if not values[field].strip() or len(values[field]) > NAME_LENGTH:
             reject(field, f"Write 1 to {NAME_LENGTH} characters.")
@@ -135,6 +145,8 @@ def make(values: dict[str, Any]) -> Wish:
         timezone=zone,
         date_format=date_format,
         options=options,
+        filter=tree,
+        sort=sort,
     )
     return Wish(values["org_name"], values["name"], values["type"], start.at, end.stated, spec)
 
@@ -157,4 +169,6 @@ def _columns(values: dict[str, Any], dataset: str) -> tuple[dict[str, Any], ...]
 def in_words(spec: Spec) -> str:
     """The spec's filter as a sentence."""
     end = f" up to, but not at, {spec.created_before.isoformat()}" if spec.created_before else ""
-    return f"{spec.dataset} created from {spec.created_from.isoformat()}{end}"
+    where = f", where {filters.in_words(spec.filter, DATASETS[spec.dataset])}" if spec.filter else ""
+    order = f", sorted by {filters.sort_in_words(spec.sort)}" if spec.sort else ""
+    return f"{spec.dataset} created from {spec.created_from.isoformat()}{end}{where}{order}"
