@@ -19,7 +19,7 @@ from rest_framework.response import Response
 from exports.api import shapes
 from exports.api.shapes import ERRORS, READ_ERRORS
 from exports.models import ExportJob
-from exports.services import files, jobs, receipts, specs
+from exports.services import configs, files, jobs, receipts, specs
 from exports.states import ACTIVE, JobStatus
 from taskexport import idempotency
 from taskexport.api.strict import parse_body, parse_query, whole_number
@@ -200,8 +200,9 @@ class JobListView(ContractView):
     def post(self, request: Request) -> Response:
         """Create an export job that can be started later."""
         body = parse_body(shapes.JobCreate, request)
-        wish = specs.make(body)
         organization = access.find_organization(request.user, body["org_id"], Action.RUN)
+        config = configs.get(request.user, organization, body["config_id"]) if "config_id" in body else None
+        wish = specs.make(body, config)
 
         def make() -> idempotency.Answer:
             job = jobs.create(user_of(request), organization, wish)

@@ -10,7 +10,10 @@ from typing import Any
 from exports import filters
 from exports.cells import DATE_FORMATS
 from exports.datasets import CONFIGS, DATASETS, Spec, builtin_columns, chosen
+from exports.datasets.known import CONFIG_VERSION
 from exports.formats import FORMATS, settled_options
+from exports.models import ExportConfig
+from exports.services import configs
 from taskexport.errors import FieldError, Invalid
 from tasks.models.fields import zones
 
@@ -81,11 +84,15 @@ def moment(text: str) -> Moment:
     return Moment(at, width)
 
 
-def make(values: dict[str, Any], *, now: datetime | None = None) -> Wish:
+def make(values: dict[str, Any], config: ExportConfig | None = None, *, now: datetime | None = None) -> Wish:
     """A wish from plain values: `org_name`, `name`, `type`, `creation_start_date`, `creation_end_date` (texts or Moments),
-    `format` (default csv) with its `options`, `timezone` (default UTC), and for type custom `dataset`, `columns`; `date_format`;
-    `filter` (its relative times are pinned to `now`) and `sort`.     Raises Invalid with all that is wrong at once."""
+    `format` (default csv) with its `options`, `timezone` (default UTC), `date_format`, and for type custom `dataset` and `columns`;
+    `filter` (its relative times are pinned to `now`) and `sort`. A saved `config` gives what is not said, and its filter must hold too.
+    Raises Invalid with all that is wrong at once."""
     errors: list[FieldError] = []
+    given = values
+    if config:
+        values = configs.as_wish(config) | values
 
     def reject(field: str, detail: str) -> None:
         errors.append(FieldError(field, "invalid", detail))
@@ -105,15 +112,20 @@ def make(values: dict[str, Any], *, now: datetime | None = None) -> Wish:
     dataset = values.get("dataset", "tasks")
     columns: tuple[dict[str, Any], ...] = ()
     try:
-        columns = _columns(values, dataset)
+        columns = _columns(values, dataset) if config is None else _saved_columns(given, config)
     except Invalid as error:
         errors.extend(error.fields)
     tree: dict[str, Any] | None = None
     sort: list[dict[str, str]] = []
     if dataset in DATASETS and zone in zones():
         try:
-            if values.get("filter") is not None:
-                tree = filters.checked(values["filter"], DATASETS[dataset], now=now or datetime.now(UTC), zone=zone)
+            now = now or datetime.now(UTC)
+            found = [
+                filters.checked(each, DATASETS[dataset], now=now, zone=zone)
+                for each in (config.filter if config else None, given.get("filter"))
+                if each is not None
+            ]
+            tree = {"all": found} if len(found) > 1 else found[0] if found else None
             sort = filters.checked_sort(values.get("sort", []), DATASETS[dataset])
         except Invalid as error:
             errors.extend(error.fields)
@@ -137,7 +149,9 @@ def make(values: dict[str, Any], *, now: datetime | None = None) -> Wish:
     start, end = moments["creation_start_date"], moments["creation_end_date"]
     spec = Spec(
         dataset=dataset,
-        config=values["type"],
+        config=config.name if config else values["type"],
+        config_version=config.version if config else CONFIG_VERSION,
+        config_id=config.pk if config else None,
         columns=columns,
         created_from=start.at,
         created_before=end.until,
@@ -164,6 +178,17 @@ def _columns(values: dict[str, Any], dataset: str) -> tuple[dict[str, Any], ...]
     if "columns" not in values and "dataset" not in values:
         raise Invalid.field("type", "A custom export says which columns; send columns, or a dataset for all of its columns.")
     return chosen.checked(values.get("columns", list(DATASETS[dataset].columns)), DATASETS[dataset])
+
+
+def _saved_columns(given: dict[str, Any], config: ExportConfig) -> tuple[dict[str, Any], ...]:
+    """The config's columns as they were saved; those that are gone stay, empty. Raises Invalid."""
+    if given["type"] != "custom":
+        raise Invalid.field("type", "A saved config has columns of its own; write custom.")
+    if "columns" in given:
+        raise Invalid.field("columns", "Send columns or config_id, not both.")
+    if given.get("dataset", config.dataset) != config.dataset:
+        raise Invalid.field("dataset", f"The config is one of {config.dataset}; leave the dataset out.")
+    return tuple(config.columns)
 
 
 def in_words(spec: Spec) -> str:
