@@ -11,14 +11,17 @@ import io
 import json
 import re
 import sqlite3
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 from django.conf import settings
 from django.db import connections
 from django.db.models import F, QuerySet
+from psycopg.errors import QueryCanceled
 
 from exports import cells, filters
 from exports.cells import Form, Kind
@@ -29,6 +32,7 @@ ALIAS = "default"  # exports may read a replica: one name here
 BLOCK_BYTES = 256 * 1024  # large enough that per-block work vanishes, small enough for flat memory
 _IDENTIFIER_BYTES = 63  # PostgreSQL cuts longer names off
 SQLITE_ROWS = 1000  # rows fetched at once from SQLite
+PROGRESS_STEPS = 10_000  # of SQLite's machine between two looks at the clock: far below a millisecond
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,10 @@ class Dialect:
     quote_all: bool = False
 
 
+class TooSlow(Exception):
+    """The database did not answer in the time that it was given."""
+
+
 class Snapshot(Protocol):
     """One consistent state of the data. A read gives blocks of rows, a bytes object a row with its line end.
 
@@ -60,6 +68,14 @@ class Snapshot(Protocol):
 
     def count(self, query: Query) -> int:
         """How many rows there are."""
+        ...
+
+    def estimate(self, query: Query) -> int | None:
+        """About how many rows there are, at once; None where the database keeps no statistics."""
+        ...
+
+    def within(self, seconds: float) -> AbstractContextManager[None]:
+        """Each statement inside may take so long; afterwards the snapshot goes on as before. Raises TooSlow."""
         ...
 
     def csv_lines(self, query: Query, style: cells.Style, dialect: Dialect) -> Iterator[list[bytes]]:
@@ -95,7 +111,16 @@ def compile_query(spec: Spec, organization_ids: list[int]) -> Query:
     chosen = {f"c{number}": column.expression for number, column in enumerate(columns)}
     sql, params = _compile(rows.order_by(*order).annotate(**chosen, row_id=F("pk")).values_list(*chosen, "row_id"))
     count_sql, count_params = _compile(rows.order_by().values_list("pk"))
-    return Query(columns, sql, params, f"SELECT count(*) FROM ({count_sql}) AS counted", count_params)
+    return Query(columns, sql, params, f"SELECT count(*) FROM ({count_sql}{_COUNTED}", count_params)
+
+
+_COUNTED = ") AS counted"
+
+
+def first(query: Query, rows: int) -> Query:
+    """The same query cut to its first rows, and its count to as many."""
+    limit = f" LIMIT {int(rows)}"
+    return replace(query, sql=query.sql + limit, count_sql=query.count_sql.removesuffix(_COUNTED) + limit + _COUNTED)
 
 
 def _compile(rows: QuerySet[Any, Any]) -> tuple[str, tuple[Any, ...]]:
@@ -139,6 +164,21 @@ class PostgresSnapshot:
 
     def count(self, query: Query) -> int:
         return int(self._connection.execute(query.count_sql, query.count_params).fetchone()[0])
+
+    def estimate(self, query: Query) -> int | None:
+        (plans,) = self._connection.execute(f"EXPLAIN (FORMAT JSON) {query.sql}", query.params).fetchone()
+        return int(plans[0]["Plan"]["Plan Rows"])
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        self._connection.execute("SAVEPOINT within")
+        self._connection.execute("SELECT set_config('statement_timeout', %s, true)", [str(round(seconds * 1000))])
+        try:
+            yield
+        except QueryCanceled:
+            raise TooSlow() from None
+        finally:
+            self._connection.execute("ROLLBACK TO SAVEPOINT within")  # takes the time limit back too
 
     def csv_lines(self, query: Query, style: cells.Style, dialect: Dialect) -> Iterator[list[bytes]]:
         cell = self._cells(query, style)
@@ -197,9 +237,9 @@ class SqliteSnapshot:
     """A deferred read transaction on a read-only connection of its own; values come as SQLite stores them."""
 
     def __init__(self) -> None:
-        path = settings.DATABASES[ALIAS]["NAME"]
+        address = Path(settings.DATABASES[ALIAS]["NAME"]).absolute().as_uri()  # quoted: a folder may be called anything
         self.rows_read = 0
-        self._connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=20, isolation_level=None, check_same_thread=False)
+        self._connection = sqlite3.connect(f"{address}?mode=ro", uri=True, timeout=20, isolation_level=None, check_same_thread=False)
         for name, (arguments, function) in SQLITE_FUNCTIONS.items():
             self._connection.create_function(name, arguments, function, deterministic=True)
         self._connection.execute("BEGIN")
@@ -209,6 +249,22 @@ class SqliteSnapshot:
 
     def count(self, query: Query) -> int:
         return int(self._execute(query.count_sql, query.count_params).fetchone()[0])
+
+    def estimate(self, query: Query) -> int | None:
+        return None
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        until = time.monotonic() + seconds
+        self._connection.set_progress_handler(lambda: time.monotonic() > until, PROGRESS_STEPS)
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+                raise TooSlow() from None
+            raise
+        finally:
+            self._connection.set_progress_handler(None, 0)
 
     def csv_lines(self, query: Query, style: cells.Style, dialect: Dialect) -> Iterator[list[bytes]]:
         for rows in self._rendered(query, style):

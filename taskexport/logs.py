@@ -1,9 +1,12 @@
-"""Log lines as JSON: one object a line, with time, level, logger, event and the ids that were bound."""
+"""Log lines as JSON: one object a line, with time, level, logger, event and the ids that were bound; nothing that people wrote."""
 
 from __future__ import annotations
 
 import logging
+import re
+import sys
 import traceback
+from typing import Any
 
 import structlog
 
@@ -13,7 +16,7 @@ def json_formatter() -> logging.Formatter:
     return structlog.stdlib.ProcessorFormatter(
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.dict_tracebacks,
+            _without_private_parts,
             structlog.processors.JSONRenderer(),
         ],
         foreign_pre_chain=[
@@ -26,10 +29,19 @@ def json_formatter() -> logging.Formatter:
     )
 
 
+_LINK = re.compile(r"/d/[^/\s?]+")
+
+
+def _without_private_parts(logger: Any, method: str, line: Any) -> Any:
+    # A link's token opens a file for an hour, a request's text has the query, and a traceback has messages and local values.
+    line.pop("request", None)
+    line["event"] = _LINK.sub("/d/…", str(line["event"]))
+    found = line.pop("exc_info", None)
+    error = found if isinstance(found, BaseException) else found[1] if isinstance(found, tuple) else sys.exc_info()[1] if found else None
+    return line | {"where": where(error)} if error else line
+
+
 def where(error: BaseException) -> str:
     """An error's type and the lines it passed, innermost last, without its message: messages may quote people's data."""
-    lines = [
-        f"{frame.filename.rsplit('/', 2)[-2]}/{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}"
-        for frame in traceback.extract_tb(error.__traceback__)
-    ]
+    lines = [f"{'/'.join(frame.filename.split('/')[-2:])}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
     return f"{type(error).__name__} at {' > '.join(lines[-6:])}"

@@ -21,6 +21,7 @@ HOST = "127.0.0.1"
 CLUSTERS = ("exports", "control")  # settings.Q_CLUSTER's ALT_CLUSTERS
 START_SECONDS = 60
 STOP_SECONDS = 15  # enough for a worker to put its job back into the queue
+FINISH_SECONDS = 10  # of these, a request or a job that is nearly done may still end
 
 
 class Ended(Exception):
@@ -71,7 +72,7 @@ def service(port: int, env: Mapping[str, str], log_dir: Path | None = None) -> I
 def _web_command(port: int) -> list[str]:
     options = ["--bind", f"{HOST}:{port}", "--chdir", str(ROOT), "--worker-class", "gthread", "--workers", "1", "--threads", "8"]
     # Requests end before we would kill; the control socket is a file in the home folder, and a service may have none.
-    options += ["--graceful-timeout", str(STOP_SECONDS - 5), "--no-control-socket"]
+    options += ["--graceful-timeout", str(FINISH_SECONDS - 1), "--no-control-socket"]
     return [sys.executable, "-m", "gunicorn", *options, "taskexport.wsgi"]
 
 
@@ -105,8 +106,8 @@ def start(command: list[str], env: Mapping[str, str], log: Path | None = None) -
 
 
 def stop(*processes: subprocess.Popen[bytes]) -> None:
-    """Asks each to end, gives them STOP_SECONDS together, then kills what is left of their groups."""
-    deadline = time.monotonic() + STOP_SECONDS
+    """Asks each to end, after FINISH_SECONDS what is left of their groups, and kills what is left after STOP_SECONDS together."""
+    now = time.monotonic()
     try:
         # SIGTERM goes to the main process alone: django-q2's workers would die of it in mid-job, their parent stops them in order.
         for process in processes:
@@ -114,12 +115,28 @@ def stop(*processes: subprocess.Popen[bytes]) -> None:
                 process.send_signal(signal.SIGTERM)
         for process in processes:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.0, deadline - time.monotonic()))
+                process.wait(max(0.0, now + FINISH_SECONDS - time.monotonic()))
+        # A worker in mid-job takes a SIGTERM of its own as the word to put the job back; its parent would hang on a second one.
+        for process in processes:
+            process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+        while any(map(_group_lives, processes)) and time.monotonic() < now + STOP_SECONDS:
+            time.sleep(0.05)
     finally:
         for process in processes:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def _group_lives(process: subprocess.Popen[bytes]) -> bool:
+    process.poll()  # a process that has ended counts until it is waited for
+    try:
+        os.killpg(process.pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -139,8 +139,10 @@ USE_TZ = True
 # -- Database ------------------------------------------------------------------------------------------------------
 try:
     _database: dict[str, Any] = env.db_url_config(_text("DATABASE_URL", f"sqlite:///{VAR / 'taskexport.sqlite3'}"))
-except (ValueError, environ.ImproperlyConfigured) as error:
-    raise ImproperlyConfigured(f"DATABASE_URL: {error}; write postgres://user:password@host:5432/name or sqlite:////path") from None
+except (ValueError, environ.ImproperlyConfigured):  # the error quotes the password where it holds a character of URLs
+    raise ImproperlyConfigured(
+        "DATABASE_URL: write postgres://user:password@host:5432/name or sqlite:////path; in a password / # ? are written %2F %23 %3F"
+    ) from None
 if _database["ENGINE"] == "django.db.backends.sqlite3":
     # WAL lets exports read while others write; IMMEDIATE makes writers queue up in place of failing half way.
     _database["OPTIONS"] = {

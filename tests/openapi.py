@@ -44,8 +44,9 @@ def _components() -> dict[str, Any]:
 
 @functools.cache
 def _operations() -> list[tuple[re.Pattern[str], dict[str, Any]]]:
-    # Longest first, so that a fixed path wins over one with a parameter.
-    return [(re.compile(re.sub(r"\{[^}]+\}", "[^/]+", path)), item) for path, item in sorted(document()["paths"].items(), reverse=True)]
+    # A fixed path wins over one with a parameter.
+    paths = sorted(document()["paths"].items(), key=lambda pair: pair[0].count("{"))
+    return [(re.compile(re.sub(r"\{[^}]+\}", "[^/]+", path)), item) for path, item in paths]
 
 
 def operation(method: str, path: str) -> dict[str, Any] | None:

@@ -168,7 +168,9 @@ def all_columns() -> tuple[Any, ...]:
     return tuple({"key": key, "title": key} for key in [*DATASETS["tasks"].columns, *(ATTRIBUTES + key for key in KEYS if key)])
 
 
-def export(organization: Any, format_name: str, zone: str = "UTC", *, columns: Any = None, **options: Any) -> tuple[bytes, list[Any]]:
+def export(
+    organization: Any, format_name: str, zone: str = "UTC", config: str = "basic", *, columns: Any = None, **options: Any
+) -> tuple[bytes, list[Any]]:
     """The organization's tasks as the worker writes them, and the issues."""
     from dataclasses import replace
 
@@ -178,7 +180,7 @@ def export(organization: Any, format_name: str, zone: str = "UTC", *, columns: A
     from exports.services import specs
 
     window = {"creation_start_date": "0001-01-01", "creation_end_date": "9999-12-31"}
-    spec = specs.make({"org_name": "x", "name": "x", "type": "basic", "timezone": zone, "format": format_name, "options": options, **window}).spec
+    spec = specs.make({"org_name": "x", "name": "x", "type": config, "timezone": zone, "format": format_name, "options": options, **window}).spec
     spec = replace(spec, columns=columns) if columns else spec
     format_ = FORMATS[format_name]
     with sources.snapshot(format_.style(spec)) as snapshot:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
+import threading
 from datetime import timedelta
 from typing import Any
 
@@ -124,6 +127,20 @@ def test_again_runs_the_same_frozen_spec(admin: User, editor: User, acme: Organi
     twin = jobs.again(admin, job)
     assert (twin.spec, twin.again_of, twin.created_by, twin.status) == (job.spec, job, admin, "new")
     assert twin.pk != job.pk
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_unguarded_spec_is_made_again_and_run_by_admins_only(admin: User, editor: User, acme: Organization) -> None:
+    job = make_queued(admin, acme, options={"guard": "none"})
+    admin.memberships.update(role="editor")
+    worker.run_next()
+    job.refresh_from_db()
+    assert (job.status, job.error_code) == ("failed", "permission_lost")
+    with pytest.raises(Forbidden):
+        jobs.again(editor, job)
+    assert ExportJob.objects.count() == 1
+    admin.memberships.update(role="admin")
+    assert jobs.again(admin, job).spec == job.spec
 
 
 def test_roles_decide_who_moves_whose_job(viewer: User, editor: User, admin: User, outsider: User, owner: User, acme: Organization) -> None:
@@ -468,6 +485,80 @@ def test_the_sweeper_takes_what_dead_attempts_left_and_nothing_else(editor: User
     assert job.attempts.aggregate(Max("number"))["number__max"] == 1
 
 
+@pytest.mark.django_db(transaction=True)
+def test_what_can_not_be_swept_keeps_nothing_else_from_it(editor: User, acme: Organization) -> None:
+    spools = []
+    for _ in range(2):
+        make_queued(editor, acme)
+        claim = must_claim()
+        spools.append(storage.spool_path(claim.attempt.spool_name))
+        jobs.fail(claim, "x", "x")
+    spools[0].mkdir()  # no file, and so not to be unlinked
+    spools[1].write_bytes(b"half")
+    assert upkeep.sweep() == 1
+    assert not spools[1].exists()
+    spools[0].rmdir()
+    assert list(JobAttempt.objects.order_by("pk").values_list("swept", flat=True)) == [False, True]
+    assert upkeep.sweep() == 0
+    assert not JobAttempt.objects.filter(swept=False).exists()
+
+
+def test_a_chore_that_breaks_keeps_no_other_from_its_turn(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Any:
+        raise ValueError("canary")
+
+    monkeypatch.setattr("exports.services.jobs.OrmQ.objects.filter", broken)
+    assert upkeep.tick("a") == {"reaped": 0, "swept": 0, "forgotten": 0}
+    assert TickLease.objects.filter(until_at__lte=Now()).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_deleted_in_mid_run_leaves_no_file(editor: User, acme: Organization, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_tasks(acme, 3)
+    job = make_queued(editor, acme)
+    pk, replace = job.pk, os.replace
+
+    def replace_and_delete(*paths: Any) -> None:
+        replace(*paths)
+        job.delete()
+
+    monkeypatch.setattr("os.replace", replace_and_delete)
+    worker.run_next()
+    assert not list(settings.SPOOL_ROOT.iterdir())
+    assert not list(settings.FILES_ROOT.rglob(f"{pk}*"))
+    assert not ExportFile.objects.exists()
+
+
+def test_a_second_stop_may_interrupt_the_first() -> None:
+    pulse = runner.Pulse()
+
+    def interrupted() -> None:
+        with pulse._lock:  # the first handler is here
+            pulse.stop("stopping")
+
+    stopping = threading.Thread(target=interrupted, daemon=True)
+    stopping.start()
+    stopping.join(5)
+    assert (stopping.is_alive(), pulse.reason) == (False, "stopping")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sigterm_gives_the_job_back_and_then_ends_the_process(editor: User, acme: Organization, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_tasks(acme, 3)
+    job = make_queued(editor, acme)
+    ends = []
+    before = signal.signal(signal.SIGTERM, lambda *_: ends.append(ExportJob.objects.get(pk=job.pk).status))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: signal.raise_signal(signal.SIGTERM))
+    try:
+        worker.run_next()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert ends == ["queued"]
+    job.refresh_from_db()
+    assert (job.crashes, job.faults, job.attempts.get().outcome) == (0, 0, "worker_stopped")
+
+
+@pytest.mark.django_db(transaction=True)
 def test_an_unknown_error_is_said_by_its_code_and_logged_without_its_message(
     editor: User, acme: Organization, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -51,6 +51,7 @@ def test_production_refuses_a_missing_or_short_key_and_says_how_to_make_one(key:
         ("HTTPS", "maybe", "write 1 or 0"),
         ("TASKEXPORT_ENV", "staging", "write production or development"),
         ("DATABASE_URL", "mysql://x/y", "PostgreSQL and SQLite"),
+        ("DATABASE_URL", "postgres://user:se/cret@host/name", "%2F"),
         ("RECEIPT_KEY", "not base64!", "openssl rand -base64 32"),
     ],
 )

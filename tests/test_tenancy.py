@@ -41,6 +41,7 @@ TABLE: dict[str, Row] = {
     "docs": EVERYBODY,
     "receipt-key": EVERYBODY,
     "export-jobs": SIGNED_IN | {"GET": "401 200 200 200 200 200 200 200", "POST": "401 404 403 201 201 403 404 404"},
+    "export-job-preflight": SIGNED_IN | {"POST": "401 404 403 200 200 403 404 404"},
     "export-job": READ,
     "export-job-start": MOVE | {"PUT": "401 404 403 200 200 403 404 404"},
     "export-job-cancel": MOVE,
@@ -49,6 +50,7 @@ TABLE: dict[str, Row] = {
     "export-job-events": READ,
     "export-job-issues": READ,
     "export-job-receipt": READ,
+    "export-job-explain": READ,
     "export-job-download": READ,
     "export-job-downloads": READ,
     # A link signed for each asker (for the anonymous: none of ours).
@@ -110,7 +112,7 @@ def make(name: str, acme: Organization, editor: User) -> ExportJob:
 
 
 def body_for(name: str, method: str, acme: Organization) -> str:
-    return json.dumps(wish(acme, name=CANARY, org_name=CANARY) if (name, method) == ("export-jobs", "POST") else {})
+    return json.dumps(wish(acme, name=CANARY, org_name=CANARY) if name in {"export-jobs", "export-job-preflight"} and method == "POST" else {})
 
 
 @pytest.mark.parametrize(("path", "name"), ROUTES, ids=[path for path, _ in ROUTES])
@@ -120,12 +122,14 @@ def test_everybody_gets_what_the_table_says(askers: dict[str, User | None], acme
     for asker, client in clients.items():
         client.force_authenticate(askers[asker])
     job = make(name, acme, editor)
+    task = Task.objects.create(organization=acme, title=CANARY)
     for method in METHODS:
         for asker, status in zip(ASKERS, expected(name, method), strict=True):
             cache.clear()  # the throttles are not at stake here
             user = askers[asker]
             token = files.link(user, job.file).rpartition("/")[2] if name == "link" and user else "x"
             url = "/" + path.replace("<str:job_id>", str(job.pk)).replace("<str:token>", token).replace("^.*$", f"v1/{uuid.uuid4()}")
+            url += f"?task={task.pk}" if name == "export-job-explain" else ""
             before = list(ExportJob.objects.order_by("pk").values())
             response = clients[asker].generic(method, url, body_for(name, method, acme), content_type="application/json")
             answer = b"".join(response.streaming_content) if response.streaming else response.content  # type: ignore[attr-defined]

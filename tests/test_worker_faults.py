@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -130,9 +131,25 @@ def test_a_worker_told_to_end_gives_the_job_back_without_a_crash(editor: User, a
         attempt = in_the_middle(job)
         os.kill(pid_of(attempt), signal.SIGTERM)
         wait_for("the end of the job", ended(job))
+        assert not Path(f"/proc/{pid_of(attempt)}").exists()
     assert_done_once(job, rows, attempt=2)
     job.refresh_from_db()
     assert (job.crashes, job.faults, list(job.attempts.values_list("outcome", flat=True))) == (0, 0, ["worker_stopped", "done"])
+    assert_nothing_left_over(job.file)
+
+
+def test_a_cluster_told_to_end_gives_its_jobs_back_without_a_crash(
+    editor: User, acme: Organization, qcluster: QCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskexport.processes.FINISH_SECONDS", 0)
+    job, rows = big_job(editor, acme)
+    with qcluster("exports"):
+        in_the_middle(job)
+    job.refresh_from_db()
+    assert (job.status, job.crashes, job.faults, job.attempts.get().outcome) == ("queued", 0, 0, "worker_stopped")
+    with qcluster("exports"):
+        wait_for("the end of the job", ended(job))
+    assert_done_once(job, rows, attempt=2)
     assert_nothing_left_over(job.file)
 
 

@@ -28,7 +28,7 @@ from taskexport.downloads import file_response
 from taskexport.errors import Conflict, Invalid, NotFound
 from tasks import access
 from tasks.access import Action
-from tasks.models import User
+from tasks.models import Organization, User
 
 PER_PAGE, PER_PAGE_MOST = 50, 200
 PAGE_MOST = 1_000_000
@@ -199,16 +199,21 @@ class JobListView(ContractView):
     )
     def post(self, request: Request) -> Response:
         """Create an export job that can be started later."""
-        body = parse_body(shapes.JobCreate, request)
-        organization = access.find_organization(request.user, body["org_id"], Action.RUN)
-        config = configs.get(request.user, organization, body["config_id"]) if "config_id" in body else None
-        wish = specs.make(body, config)
+        organization, wish = wished(request)
 
         def make() -> idempotency.Answer:
             job = jobs.create(user_of(request), organization, wish)
             return idempotency.Answer(201, _one(request, job.pk), {"Location": request.build_absolute_uri(f"/api/v1/export-jobs/{job.pk}")})
 
         return _answer_once(request, make)
+
+
+def wished(request: Request) -> tuple[Organization, specs.Wish]:
+    """What a create's body asks for, checked, and where. Raises Invalid, NotFound, Forbidden."""
+    body = parse_body(shapes.JobCreate, request)
+    organization = access.find_organization(request.user, body["org_id"], Action.RUN)
+    config = configs.get(request.user, organization, body["config_id"]) if "config_id" in body else None
+    return organization, specs.make(body, config)
 
 
 def _answer_once(request: Request, make: Any) -> Response:

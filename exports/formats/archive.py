@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from isal import isal_zlib
-from stream_zip import ZIP_64, stream_zip
+from stream_zip import ZIP_32, ZIP_64, ZipOverflowError, stream_zip
 
 _FILE_MODE = stat.S_IFREG | 0o644
 CHUNK_BYTES = 256 * 1024
@@ -18,10 +18,22 @@ def _deflate() -> Any:
     return isal_zlib.compressobj(level=1, wbits=-15)
 
 
-def zip_members(members: Iterable[tuple[str, Iterable[bytes]]], modified_at: datetime) -> Iterator[bytes]:
-    """The bytes of a zip that holds these `(name, chunks)`, written in one pass; sizes are not bounded (ZIP64)."""
-    entries = ((name, modified_at, _FILE_MODE, ZIP_64, chunks) for name, chunks in members)
-    return iter(stream_zip(entries, chunk_size=CHUNK_BYTES, get_compressobj=_deflate))
+class TooLarge(Exception):
+    """The zip, or a member of it, passes 4 GiB: write it again as a large one."""
+
+
+def zip_members(members: Iterable[tuple[str, Iterable[bytes]]], modified_at: datetime, *, large: bool) -> Iterator[bytes]:
+    """The bytes of a zip that holds these `(name, chunks)`, written in one pass.
+
+    Not every program opens a streamed ZIP64 (LibreOffice does not), so it is taken only for a `large` one; without it
+    raises TooLarge once 4 GiB are passed.
+    """
+    method = ZIP_64 if large else ZIP_32
+    entries = ((name, modified_at, _FILE_MODE, method, chunks) for name, chunks in members)
+    try:
+        yield from stream_zip(entries, chunk_size=CHUNK_BYTES, get_compressobj=_deflate)
+    except ZipOverflowError:
+        raise TooLarge from None
 
 
 def gzip(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -28,8 +28,22 @@ class Format(Protocol):
         """How this format wants cells for the spec."""
         ...
 
-    def write(self, snapshot: Snapshot, query: Query, spec: Spec, *, rows: int, stem: str, modified_at: datetime, issues: Issues) -> Iterator[bytes]:
-        """The file of `rows` counted rows, piece by piece; a piece may be empty (a sign of life). Members are named after `stem`."""
+    def write(
+        self,
+        snapshot: Snapshot,
+        query: Query,
+        spec: Spec,
+        *,
+        rows: int,
+        stem: str,
+        modified_at: datetime,
+        issues: Issues,
+        large: bool = False,
+    ) -> Iterator[bytes]:
+        """The file of `rows` counted rows, piece by piece; a piece may be empty (a sign of life). Members are named after `stem`.
+
+        Raises TooLarge where a zip passes 4 GiB and is not said to be `large`.
+        """
         ...
 
 

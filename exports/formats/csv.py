@@ -45,10 +45,21 @@ class CsvFormat:
         comma = spec.options["decimal"] == ","
         return Style(zone=spec.timezone, guard=spec.options["guard"] == "formulas", decimal_comma=comma, date_format=spec.date_format)
 
-    def write(self, snapshot: Snapshot, query: Query, spec: Spec, *, rows: int, stem: str, modified_at: datetime, issues: Issues) -> Iterator[bytes]:
+    def write(
+        self,
+        snapshot: Snapshot,
+        query: Query,
+        spec: Spec,
+        *,
+        rows: int,
+        stem: str,
+        modified_at: datetime,
+        issues: Issues,
+        large: bool = False,
+    ) -> Iterator[bytes]:
         lines = self._lines(snapshot, query, spec)
         if spec.options["archive"] == "zip":
-            return zip_members([(f"{stem}.csv", lines)], modified_at)
+            return zip_members([(f"{stem}.csv", lines)], modified_at, large=large)
         return gzip(lines) if spec.options["archive"] == "gz" else lines
 
     def _lines(self, snapshot: Snapshot, query: Query, spec: Spec) -> Iterator[bytes]:

@@ -22,16 +22,17 @@ class Issue:
 
 @dataclass
 class Issues:
-    """The issues of one attempt over so many rows."""
+    """The issues of one attempt over so many rows; with `fails` off too many of them are only listed."""
 
     rows: int
     found: list[Issue] = field(default_factory=list)
+    fails: bool = True
 
     def add(self, row_id: int, column: str, reason: str, text: str) -> None:
         """Lists an issue. Raises AppError `too_many_issues` above max(100 rows, 0.1 %)."""
         self.found.append(Issue(row_id, column, reason, text))
         most = max(FEWEST_TO_FAIL, int(self.rows * SHARE_TO_FAIL))
-        if len({issue.row_id for issue in self.found}) > most:
+        if self.fails and len({issue.row_id for issue in self.found}) > most:
             raise AppError(
                 f"More than {most} rows hold values that this format can't: the last in column {column} of row {row_id} ({reason})."
                 " Leave the column out, or take CSV or JSON.",

@@ -37,11 +37,22 @@ class JsonFormat:
     def style(self, spec: Spec) -> Style:
         return _style(spec)
 
-    def write(self, snapshot: Snapshot, query: Query, spec: Spec, *, rows: int, stem: str, modified_at: datetime, issues: Issues) -> Iterator[bytes]:
+    def write(
+        self,
+        snapshot: Snapshot,
+        query: Query,
+        spec: Spec,
+        *,
+        rows: int,
+        stem: str,
+        modified_at: datetime,
+        issues: Issues,
+        large: bool = False,
+    ) -> Iterator[bytes]:
         lines = _lines(snapshot, query, spec)
         if rows <= PART_ROWS:
             return _array(itertools.chain.from_iterable(lines))
-        return zip_members(_parts(lines, stem), modified_at)
+        return zip_members(_parts(lines, stem), modified_at, large=large)
 
 
 def _parts(blocks: Iterator[list[bytes]], stem: str) -> Iterator[tuple[str, Iterator[bytes]]]:
@@ -74,6 +85,17 @@ class NdjsonFormat:
     def style(self, spec: Spec) -> Style:
         return _style(spec)
 
-    def write(self, snapshot: Snapshot, query: Query, spec: Spec, *, rows: int, stem: str, modified_at: datetime, issues: Issues) -> Iterator[bytes]:
+    def write(
+        self,
+        snapshot: Snapshot,
+        query: Query,
+        spec: Spec,
+        *,
+        rows: int,
+        stem: str,
+        modified_at: datetime,
+        issues: Issues,
+        large: bool = False,
+    ) -> Iterator[bytes]:
         lines = (b"".join(block) for block in _lines(snapshot, query, spec))
         return gzip(lines) if spec.options["archive"] == "gz" else lines

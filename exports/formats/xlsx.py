@@ -49,8 +49,19 @@ class XlsxFormat:
     def style(self, spec: Spec) -> Style:
         return Style(zone=spec.timezone, guard=False, form=Form.SHEET)
 
-    def write(self, snapshot: Snapshot, query: Query, spec: Spec, *, rows: int, stem: str, modified_at: datetime, issues: Issues) -> Iterator[bytes]:
-        return zip_members(self._members(snapshot, query, spec, rows, issues), modified_at)
+    def write(
+        self,
+        snapshot: Snapshot,
+        query: Query,
+        spec: Spec,
+        *,
+        rows: int,
+        stem: str,
+        modified_at: datetime,
+        issues: Issues,
+        large: bool = False,
+    ) -> Iterator[bytes]:
+        return zip_members(self._members(snapshot, query, spec, rows, issues), modified_at, large=large)
 
     def _members(self, snapshot: Snapshot, query: Query, spec: Spec, rows: int, issues: Issues) -> Iterator[tuple[str, Iterator[bytes]]]:
         titles = [escaped(title) for title in spec.titles]

@@ -83,10 +83,19 @@ def _require_change(user: Any, job: ExportJob) -> None:
 
 
 # -- By people -----------------------------------------------------------------------------------------------------
+def require_create(user: User, organization: Organization | int | None, spec: Spec) -> None:
+    """Raises Forbidden or NotFound unless the user may make a job of this spec."""
+    access.require(user, _needed(spec), organization)
+
+
+def _needed(spec: Spec) -> Action:
+    # Without the guard a file may run formulas in whoever's spreadsheet opens it.
+    return Action.ADMINISTER if spec.options.get("guard") == "none" else Action.RUN
+
+
 def create(user: User, organization: Organization, wish: specs.Wish, *, trigger: Trigger = Trigger.API) -> ExportJob:
     """A new job of a checked wish, not yet queued. Raises Forbidden, NotFound."""
-    # Without the guard a file may run formulas in whoever's spreadsheet opens it.
-    access.require(user, Action.ADMINISTER if wish.spec.options.get("guard") == "none" else Action.RUN, organization)
+    require_create(user, organization, wish.spec)
     with transaction.atomic():
         job = ExportJob.objects.create(
             organization=organization,
@@ -145,8 +154,7 @@ def again(user: User, job: ExportJob, *, trigger: Trigger = Trigger.API) -> Expo
     """A new job of the same frozen spec as one that has ended. Raises Conflict while it has not, Forbidden."""
     if job.status not in {JobStatus.DONE, JobStatus.FAILED, JobStatus.CANCELLED}:
         raise Conflict(f"The job is {job.status}; it can be made again once it has ended.", code="wrong_status")
-    access.require(user, Action.RUN, job.organization_id)
-    Spec.from_json(job.spec)
+    require_create(user, job.organization_id, Spec.from_json(job.spec))
     copied = ("organization", "org_name", "name", "type", "dataset", "format", "creation_start_date", "creation_end_date", "spec")
     with transaction.atomic():
         twin = ExportJob.objects.create(**{name: getattr(job, name) for name in copied}, trigger=trigger, created_by=user, again_of=job)
@@ -174,11 +182,12 @@ def claim(worker: str) -> Claim | None:
     """
     for organization_id in _organizations_in_turn():
         with transaction.atomic():
-            # Claims of one organization queue up here for a few milliseconds, so its limit is exact.
-            organization = Organization.objects.select_for_update().get(pk=organization_id)
+            # Claims of one organization queue up here for a few milliseconds, so its limit is exact. No key: a big import
+            # that commits holds the organization's key for long, and must not hold up every worker.
+            organization = Organization.objects.select_for_update(no_key=True).get(pk=organization_id)
             if _running().filter(organization=organization).count() >= settings.MAX_RUNNING:
                 continue
-            job = _waiting().filter(organization=organization).order_by("queued_at", "pk").select_for_update(skip_locked=True).first()
+            job = _waiting().filter(organization=organization).order_by("queued_at", "pk").select_for_update(skip_locked=True, no_key=True).first()
             if job is None:
                 continue
             number = job.attempt + 1
@@ -372,5 +381,5 @@ def _end_attempts(job_id: Any, outcome: str) -> None:
 
 def run_rights(job: ExportJob) -> None:
     """Checked again when the job runs: its maker must still be allowed to. Raises AppError `permission_lost`."""
-    if not access.can(job.created_by, Action.RUN, job.organization_id):
+    if not access.can(job.created_by, _needed(Spec.from_json(job.spec)), job.organization_id):
         raise AppError("Whoever made this job may no longer export from this organization.", code="permission_lost")

@@ -22,8 +22,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 
+from exports.formats.reading import LONGEST_CELL
+
 RECEIPT_VERSION = 1
-LONGEST_CELL = 2**31 - 1
 
 
 def _private_key() -> Ed25519PrivateKey:

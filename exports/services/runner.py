@@ -8,34 +8,39 @@ import signal
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, connection
 
 from exports import sources, storage
 from exports.datasets import Spec
 from exports.formats import FORMATS, content_type, stem
+from exports.formats.archive import TooLarge
 from exports.formats.issues import Issue, Issues
 from exports.models import ExportFile
 from exports.services import jobs, receipts, specs
 from exports.services.jobs import Claim
-from taskexport.errors import AppError, Conflict
+from taskexport.errors import AppError, Conflict, NotFound
 from taskexport.logs import where
+
+AnyResult = TypeVar("AnyResult")
 
 log = logging.getLogger(__name__)
 
 BEAT_SECONDS = 1.0
 FIRST_ROW_SECONDS = 600  # a plan may sort for long before its first row; after that it must show life
 CHECK_BYTES = 1024 * 1024
+AGAIN_SECONDS = 1.0  # between two tries to reach a database that is away
 # Drivers' own errors come through the source's connection, Django's through everything else.
 DATABASE_FAULTS = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError, sqlite3.OperationalError)
+TAKEN = (Conflict, NotFound)  # cancelled, given to another attempt, or deleted
 
 
 class Stopped(Exception):
@@ -55,7 +60,8 @@ class Pulse:
     snapshot: sources.Snapshot | None = None
     at_first_row: bool = False
     reason: str = ""
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    # Reentrant: a second SIGTERM may interrupt the handler of the first.
+    _lock: Any = field(default_factory=threading.RLock)
 
     def beat(self) -> None:
         """A block, or a megabyte checked: the run lives. Raises Stopped if it shall not."""
@@ -98,8 +104,9 @@ class Supervisor(threading.Thread):
                 try:
                     if not self._still_ours(lives):
                         self.pulse.stop("lost")
-                    if self.pulse.reason and self.pulse.snapshot:
-                        self.pulse.snapshot.cancel()
+                    snapshot = self.pulse.snapshot  # the run may drop it at any moment
+                    if self.pulse.reason and snapshot:
+                        snapshot.cancel()
                 except Exception as error:
                     # Whatever it is, a supervisor goes on: the lease lives a minute longer than a connection that broke.
                     log.warning("beat failed", extra={"job": str(self.claim.job.pk), "error": type(error).__name__})
@@ -119,47 +126,87 @@ class Supervisor(threading.Thread):
 
 @contextmanager
 def _supervised(claim: Claim, pulse: Pulse) -> Iterator[None]:
-    """The supervisor around a run; SIGTERM lets the run end itself and give the job back."""
+    """The supervisor around a run."""
     supervisor = Supervisor(claim, pulse)
-    in_main = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGTERM, lambda *_: pulse.stop("stopping")) if in_main else None
     supervisor.start()
     try:
         yield
     finally:
         supervisor.finish()
-        if in_main:
-            signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _sigterm_waits(pulse: Pulse) -> Iterator[None]:
+    """SIGTERM ends the run, which gives its job back, and only then the process."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    told = False
+
+    def note(*_: object) -> None:
+        nonlocal told
+        told = True
+        pulse.stop("stopping")
+
+    before = signal.signal(signal.SIGTERM, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        if told:
+            signal.raise_signal(signal.SIGTERM)
 
 
 def run(claim: Claim) -> None:
-    """Runs a claimed job to its end: done, failed, given back, or left to whoever took it over. Never raises for the job's sake."""
+    """Runs a claimed job to its end: done, failed, given back, or left to whoever took it over. Never raises for the job's sake.
+
+    A process that was told to end meanwhile ends here.
+    """
     pulse = Pulse()
     extra = {"job": str(claim.job.pk), "attempt": claim.attempt.number, "organization": claim.job.organization_id}
-    try:
+    with _sigterm_waits(pulse):
         try:
-            with _supervised(claim, pulse):
-                file, issues = _produce(claim, pulse)
-                _publish(claim, file, issues)
-            log.info("export done", extra=extra | {"rows": file.rows, "bytes": file.size})
-        except Conflict:
+            _run(claim, pulse, extra)
+        except TAKEN:
             log.info("export taken away", extra=extra)
-        except Stopped as stop:
-            _stopped(claim, stop.reason)
-            log.info("export stopped", extra=extra | {"reason": stop.reason})
-        except Exception as error:
-            if pulse.reason:  # the cancelled query's own error
-                _stopped(claim, pulse.reason)
-                log.info("export stopped", extra=extra | {"reason": pulse.reason})
-            else:
-                code = _failed(claim, error)
-                log.warning("export failed", extra=extra | {"code": code, "where": where(error)})
-    except Conflict:
-        log.info("export taken away", extra=extra)
-    except (DatabaseError, InterfaceError) as error:
-        # The database is away: nothing can be said now, and the lapsing lease will say it.
-        log.warning("export left to its lease", extra=extra | {"error": type(error).__name__})
-        connection.close()
+        except (DatabaseError, InterfaceError) as error:
+            # The database stays away: nothing can be said now, and the lapsing lease will say it.
+            log.warning("export left to its lease", extra=extra | {"error": type(error).__name__})
+            connection.close()
+
+
+def _run(claim: Claim, pulse: Pulse, extra: dict[str, Any]) -> None:
+    try:
+        with _supervised(claim, pulse):
+            file, issues = _produce(claim, pulse)
+            _publish(claim, file, issues, pulse)
+        log.info("export done", extra=extra | {"rows": file.rows, "bytes": file.size})
+    except TAKEN:
+        raise
+    except Stopped as stop:
+        _insist(_stopped, claim, stop.reason)
+        log.info("export stopped", extra=extra | {"reason": stop.reason})
+    except Exception as error:
+        if pulse.reason:  # the cancelled query's own error
+            _insist(_stopped, claim, pulse.reason)
+            log.info("export stopped", extra=extra | {"reason": pulse.reason})
+        else:
+            code = _insist(_failed, claim, error)
+            log.warning("export failed", extra=extra | {"code": code, "where": where(error)})
+
+
+def _insist(say: Callable[..., AnyResult], *arguments: Any) -> AnyResult:
+    """Says it to the database, again and again while that is away or locked, for as long as a lease."""
+    until = time.monotonic() + settings.LEASE_SECONDS
+    while True:
+        close_old_connections()  # ours has been idle for the whole run; the server may have ended it
+        try:
+            return say(*arguments)
+        except (OperationalError, InterfaceError):
+            if time.monotonic() > until:
+                raise
+            connection.close()
+            time.sleep(AGAIN_SECONDS)
 
 
 def _stopped(claim: Claim, reason: str) -> None:
@@ -206,7 +253,11 @@ def _produce(claim: Claim, pulse: Pulse) -> tuple[ExportFile, list[Issue]]:
     storage.require_space()
     spool = storage.spool_path(claim.attempt.spool_name)
     try:
-        spooled = _spool(claim, pulse, spec, spool)
+        try:
+            spooled = _spool(claim, pulse, spec, spool)
+        except TooLarge:
+            spool.unlink()
+            spooled = _spool(claim, pulse, spec, spool, large=True)
         if spooled.written != spooled.counted:
             raise AppError(f"The file has {spooled.written} rows where the database counted {spooled.counted}.", code="incomplete")
         _check_spool(spool, spooled.size, spooled.sha256, pulse)
@@ -232,7 +283,7 @@ def _produce(claim: Claim, pulse: Pulse) -> tuple[ExportFile, list[Issue]]:
     return file, spooled.issues
 
 
-def _spool(claim: Claim, pulse: Pulse, spec: Spec, path: Path) -> Spooled:
+def _spool(claim: Claim, pulse: Pulse, spec: Spec, path: Path, *, large: bool = False) -> Spooled:
     """Writes the file of one snapshot."""
     job = claim.job
     format_ = FORMATS[spec.format]
@@ -247,7 +298,7 @@ def _spool(claim: Claim, pulse: Pulse, spec: Spec, path: Path) -> Spooled:
             pulse.rows_total = counted
             pulse.check()
             issues = Issues(counted)
-            for piece in format_.write(snapshot, query, spec, rows=counted, stem=stem(job.pk), modified_at=snapshot_at, issues=issues):
+            for piece in format_.write(snapshot, query, spec, rows=counted, stem=stem(job.pk), modified_at=snapshot_at, issues=issues, large=large):
                 pulse.at_first_row = pulse.at_first_row and not snapshot.rows_read
                 digest.update(piece)
                 size += spool.write(piece)
@@ -295,16 +346,23 @@ def _receipt(claim: Claim, spec: Spec, name: str, spooled: Spooled) -> dict[str,
     }
 
 
-def _publish(claim: Claim, file: ExportFile, issues: list[Issue]) -> None:
-    """Publishes the stored file, or removes it if the job is no longer ours. Raises Conflict."""
-    try:
+def _publish(claim: Claim, file: ExportFile, issues: list[Issue], pulse: Pulse) -> None:
+    """Publishes the stored file, or removes it if the job is no longer ours. Raises Conflict, NotFound.
+
+    Where the database can't be asked, the file stays: the commit may still arrive there, and if it does not, the sweeper
+    takes the file once the attempt has ended.
+    """
+
+    def publish() -> None:
+        pulse.life += 1
+        file.pk = None  # a try that was rolled back has left its own
         jobs.publish(claim, file, issues)
-    except Conflict:
+
+    try:
+        _insist(publish)
+    except TAKEN:
+        # The commit before a try that was repeated may have reached the database, although its answer did not reach us.
+        if ExportFile.objects.filter(job=claim.job, key=file.key).exists():
+            return
         storage.delete(file.key)
-        raise
-    except DatabaseError:
-        # The commit may have reached the database although its answer did not reach us: ask before touching the file.
-        connection.close()
-        if not ExportFile.objects.filter(job=claim.job, key=file.key).exists():
-            storage.delete(file.key)
         raise

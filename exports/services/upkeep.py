@@ -6,13 +6,14 @@ import logging
 from collections.abc import Callable
 from datetime import timedelta
 
-from django.db import DatabaseError, transaction
+from django.db import transaction
 from django.db.models.functions import Now
 
 from exports import storage
 from exports.models import JobAttempt, TickLease
 from exports.services import jobs
 from taskexport import idempotency
+from taskexport.logs import where
 from tasks import sessions
 
 log = logging.getLogger(__name__)
@@ -30,8 +31,8 @@ def tick(holder: str) -> dict[str, int]:
         for name, unit in units.items():
             try:
                 done[name] = unit()
-            except (DatabaseError, OSError) as error:
-                log.warning("tick unit failed", extra={"unit": name, "error": type(error).__name__})
+            except Exception as error:
+                log.warning("tick unit failed", extra={"unit": name, "where": where(error)})
     finally:
         TickLease.objects.filter(name="tick", holder=holder).update(until_at=Now())
     return done
@@ -53,9 +54,17 @@ def sweep() -> int:
     """Deletes what attempts that ended without publishing left in spool and storage; a published file never. How many files."""
     swept = 0
     for attempt in JobAttempt.objects.filter(swept=False).exclude(outcome__in=["", "done"]).select_related("job").order_by("pk")[:1000]:
-        spool = storage.spool_path(attempt.spool_name)
-        swept += spool.exists()
-        spool.unlink(missing_ok=True)
-        swept += storage.delete_folder(attempt.key_prefix)
-        JobAttempt.objects.filter(pk=attempt.pk).update(swept=True)
+        try:
+            swept += _sweep_one(attempt)
+        except OSError as error:  # the next tick tries again; the others do not wait for it
+            log.warning("not swept", extra={"job": str(attempt.job_id), "attempt": attempt.number, "error": type(error).__name__})
     return swept
+
+
+def _sweep_one(attempt: JobAttempt) -> int:
+    spool = storage.spool_path(attempt.spool_name)
+    found = int(spool.exists())
+    spool.unlink(missing_ok=True)
+    found += storage.delete_folder(attempt.key_prefix)
+    JobAttempt.objects.filter(pk=attempt.pk).update(swept=True)
+    return found

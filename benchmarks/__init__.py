@@ -1,0 +1,1 @@
+"""How fast exports are beside their peers and beside the database's own copy: `make bench`."""
