@@ -18,7 +18,7 @@ from tasks.models import Organization, Task, User
 SLUG = "bench"
 EMAIL = "bench@example.com"
 PERIOD = {"creation_start_date": "1990-01-01", "creation_end_date": "2090-01-01"}
-COLUMNS = (*builtin_columns("basic"), {"key": "body", "title": "instructions"})
+COLUMNS: tuple[dict[str, Any], ...] = (*builtin_columns("basic"), {"key": "body", "title": "instructions"})
 FETCH_ROWS = 2000
 
 
@@ -40,7 +40,9 @@ def bound(rows: int) -> datetime | None:
 def wish(rows: int, **values: Any) -> specs.Wish:
     """An export of the first `rows` tasks."""
     made = specs.make({"org_name": "Bench", "name": f"{rows} rows", "type": "basic", **PERIOD, **values})
-    return dataclasses.replace(made, spec=dataclasses.replace(made.spec, columns=COLUMNS, created_before=bound(rows)))
+    return dataclasses.replace(
+        made, spec=dataclasses.replace(made.spec, columns=tuple({"key": key, "title": title} for key, title in COLUMNS), created_before=bound(rows))
+    )
 
 
 def paths(spec: Spec) -> list[str]:

@@ -14,7 +14,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import CharField, DateField, DateTimeField, Func, IntegerField, TextField, Value
+from django.db.models import BooleanField, CharField, DateField, DateTimeField, Func, IntegerField, TextField, Value
 
 from exports import cells
 from exports.cells import Kind, Style
@@ -218,11 +218,46 @@ def days_between(later: str | None, earlier: str | None) -> int | None:
     return None if later is None or earlier is None else (date.fromisoformat(later) - date.fromisoformat(earlier)).days
 
 
+# -- Texts in conditions -------------------------------------------------------------------------------------------
+class ContainsText(Func):
+    """Whether a text holds another in any case of letters."""
+
+    template = "strpos(%(expressions)s) > 0"
+    output_field = BooleanField()
+
+    def __init__(self, text: Any, part: Any) -> None:
+        super().__init__(AnyCase(text), AnyCase(part))
+
+    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        return self.as_sql(compiler, connection, template="instr(%(expressions)s) > 0")
+
+
+class AnyCase(Templated):
+    """A text in small letters, each character by itself."""
+
+    postgres = "lower({c})"
+    sqlite = "small_text({c})"
+    output_field = TextField()
+
+
+class Bytewise(Templated):
+    """A text that sorts by its bytes, as SQLite does, whatever the database's language."""
+
+    postgres = '({c}) COLLATE "C"'
+    output_field = TextField()
+
+
+def small_text(text: str | None) -> str | None:
+    """The text in small letters; no character depends on its neighbours or becomes two."""
+    return text if text is None else text.lower() if text.isascii() else "".join(character.lower()[0] for character in text)
+
+
 # name: (arguments, function)
 SQLITE_FUNCTIONS: dict[str, tuple[int, Callable[..., Any]]] = {
     "cell_text": (4, cell_text),
     "local_part": (3, local_part),
     "days_between": (2, days_between),
+    "small_text": (1, small_text),
     "json_text": (2, json_text),
     "text_to_time": (1, text_to_time),
     "text_to_decimal": (1, text_to_decimal),

@@ -23,7 +23,7 @@ from django.db import connections
 from django.db.models import F, QuerySet
 from psycopg.errors import QueryCanceled
 
-from exports import cells
+from exports import cells, filters
 from exports.cells import Form, Kind
 from exports.datasets import DATASETS, Column, Spec
 from exports.expressions import SQLITE_FUNCTIONS
@@ -97,16 +97,19 @@ class Snapshot(Protocol):
 
 
 def compile_query(spec: Spec, organization_ids: list[int]) -> Query:
-    """The SELECT for this spec over these organizations, in the order of `(created_at, id)`; the row's id stands last, as `row_id`."""
+    """The SELECT for this spec over these organizations, in the spec's order; the row's id stands last, as `row_id`."""
     rows = DATASETS[spec.dataset].rows().filter(created_at__gte=spec.created_from)
     if spec.created_before:
         rows = rows.filter(created_at__lt=spec.created_before)
     # One organization by equality, so that the index gives the order too.
     rows = rows.filter(organization_id=organization_ids[0]) if len(organization_ids) == 1 else rows.filter(organization_id__in=organization_ids)
+    if spec.filter:
+        rows = rows.filter(filters.condition(spec.filter, DATASETS[spec.dataset], spec.timezone))
+    order: list[Any] = [*(filters.order(spec.sort, DATASETS[spec.dataset]) if spec.sort else ["created_at"]), "id"]
     columns = spec.kinds()
     # An explicit alias a column: the same column may be chosen twice.
     chosen = {f"c{number}": column.expression for number, column in enumerate(columns)}
-    sql, params = _compile(rows.order_by("created_at", "id").annotate(**chosen, row_id=F("pk")).values_list(*chosen, "row_id"))
+    sql, params = _compile(rows.order_by(*order).annotate(**chosen, row_id=F("pk")).values_list(*chosen, "row_id"))
     count_sql, count_params = _compile(rows.order_by().values_list("pk"))
     return Query(columns, sql, params, f"SELECT count(*) FROM ({count_sql}{_COUNTED}", count_params)
 

@@ -19,7 +19,7 @@ from rest_framework.response import Response
 from exports.api import shapes
 from exports.api.shapes import ERRORS, READ_ERRORS
 from exports.models import ExportJob
-from exports.services import files, jobs, receipts, specs
+from exports.services import configs, files, jobs, receipts, specs
 from exports.states import ACTIVE, JobStatus
 from taskexport import idempotency
 from taskexport.api.strict import parse_body, parse_query, whole_number
@@ -211,8 +211,9 @@ class JobListView(ContractView):
 def wished(request: Request) -> tuple[Organization, specs.Wish]:
     """What a create's body asks for, checked, and where. Raises Invalid, NotFound, Forbidden."""
     body = parse_body(shapes.JobCreate, request)
-    wish = specs.make(body)
-    return access.find_organization(request.user, body["org_id"], Action.RUN), wish
+    organization = access.find_organization(request.user, body["org_id"], Action.RUN)
+    config = configs.get(request.user, organization, body["config_id"]) if "config_id" in body else None
+    return organization, specs.make(body, config)
 
 
 def _answer_once(request: Request, make: Any) -> Response:

@@ -28,7 +28,10 @@ class Spec:
     timezone: str = "UTC"
     date_format: str = "iso"
     options: dict[str, Any] = field(default_factory=dict)
+    filter: dict[str, Any] | None = None  # as `filters.checked` gives it
+    sort: list[dict[str, str]] = field(default_factory=list)  # empty: by created_at; the id comes last
     config_version: int = CONFIG_VERSION
+    config_id: int | None = None  # of a saved config, whose name is `config`
     spec_version: int = SPEC_VERSION
 
     def to_json(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Jobs and what they leave behind."""
 
 from exports.models.jobs import Download, ExportFile, ExportIssue, ExportJob, JobAttempt, JobEvent, Runner, TickLease, Trigger
+from exports.models.saved import ExportConfig
 
-__all__ = ["Download", "ExportFile", "ExportIssue", "ExportJob", "JobAttempt", "JobEvent", "Runner", "TickLease", "Trigger"]
+__all__ = ["Download", "ExportConfig", "ExportFile", "ExportIssue", "ExportJob", "JobAttempt", "JobEvent", "Runner", "TickLease", "Trigger"]

@@ -70,7 +70,7 @@ def of_texts(spec: Spec, kinds: list[Kind], rows: Iterable[list[str | None]], sa
 
 def of_issues(spec: Spec, issues: list[Issue], rows: int, sampled: int, sample: str) -> Iterator[Hazard]:
     """What the format could not hold of the sample, and whether so much of it would end the job."""
-    titles = {column.key: title for column, title in zip(spec.kinds(), spec.titles, strict=True)}
+    titles = {column.get("key", column["title"]): column["title"] for column in spec.columns}
     for (key, reason), cells in sorted(Counter((issue.column, issue.reason) for issue in issues).items()):
         what = f"are longer than {CELL_CHARS:,} characters" if reason == "cell_too_long" else f"do not fit ({reason})"
         yield Hazard(reason, f"Column {titles[key]}: {cells} of {sample} {what}: they will be cut, and listed in full as issues.", titles[key])

@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from exports import filters
 from exports.cells import DATE_FORMATS
 from exports.datasets import CONFIGS, DATASETS, Spec, builtin_columns, chosen
+from exports.datasets.known import CONFIG_VERSION
 from exports.formats import FORMATS, settled_options
+from exports.models import ExportConfig
+from exports.services import configs
 from taskexport.errors import FieldError, Invalid
 from tasks.models.fields import zones
 
@@ -80,11 +84,15 @@ def moment(text: str) -> Moment:
     return Moment(at, width)
 
 
-def make(values: dict[str, Any]) -> Wish:
+def make(values: dict[str, Any], config: ExportConfig | None = None, *, now: datetime | None = None) -> Wish:
     """A wish from plain values: `org_name`, `name`, `type`, `creation_start_date`, `creation_end_date` (texts or Moments),
-    `format` (default csv) with its `options`, `timezone` (default UTC), and for type custom `dataset`, `columns`; `date_format`.
+    `format` (default csv) with its `options`, `timezone` (default UTC), `date_format`, and for type custom `dataset` and `columns`;
+    `filter` (its relative times are pinned to `now`) and `sort`. A saved `config` gives what is not said, and its filter must hold too.
     Raises Invalid with all that is wrong at once."""
     errors: list[FieldError] = []
+    given = values
+    if config:
+        values = configs.as_wish(config) | values
 
     def reject(field: str, detail: str) -> None:
         errors.append(FieldError(field, "invalid", detail))
@@ -98,21 +106,35 @@ def make(values: dict[str, Any]) -> Wish:
             reject(field, str(error))
     if len(moments) == 2 and moments["creation_end_date"].stated < moments["creation_start_date"].at:
         reject("creation_end_date", "The end lies before the start; exchange them.")
+    zone = values.get("timezone", "UTC")
+    if zone not in zones():
+        reject("timezone", "Write an IANA time zone such as Europe/Amsterdam.")
     dataset = values.get("dataset", "tasks")
     columns: tuple[dict[str, Any], ...] = ()
     try:
-        columns = _columns(values, dataset)
+        columns = _columns(values, dataset) if config is None else _saved_columns(given, config)
     except Invalid as error:
         errors.extend(error.fields)
+    tree: dict[str, Any] | None = None
+    sort: list[dict[str, str]] = []
+    if dataset in DATASETS and zone in zones():
+        try:
+            now = now or datetime.now(UTC)
+            found = [
+                filters.checked(each, DATASETS[dataset], now=now, zone=zone)
+                for each in (config.filter if config else None, given.get("filter"))
+                if each is not None
+            ]
+            tree = {"all": found} if len(found) > 1 else found[0] if found else None
+            sort = filters.checked_sort(values.get("sort", []), DATASETS[dataset])
+        except Invalid as error:
+            errors.extend(error.fields)
     date_format = values.get("date_format", "iso")
     if date_format not in DATE_FORMATS:
         reject("date_format", f"Write one of: {', '.join(DATE_FORMATS)}.")
     format_name = values.get("format", "csv")
     if format_name not in FORMATS:
         reject("format", f"Write one of: {', '.join(FORMATS)}.")
-    zone = values.get("timezone", "UTC")
-    if zone not in zones():
-        reject("timezone", "Write an IANA time zone such as Europe/Amsterdam.")
     for field in ("org_name", "name"):
         if not values[field].strip() or len(values[field]) > NAME_LENGTH:
             reject(field, f"Write 1 to {NAME_LENGTH} characters.")
@@ -127,7 +149,9 @@ def make(values: dict[str, Any]) -> Wish:
     start, end = moments["creation_start_date"], moments["creation_end_date"]
     spec = Spec(
         dataset=dataset,
-        config=values["type"],
+        config=config.name if config else values["type"],
+        config_version=config.version if config else CONFIG_VERSION,
+        config_id=config.pk if config else None,
         columns=columns,
         created_from=start.at,
         created_before=end.until,
@@ -135,6 +159,8 @@ def make(values: dict[str, Any]) -> Wish:
         timezone=zone,
         date_format=date_format,
         options=options,
+        filter=tree,
+        sort=sort,
     )
     return Wish(values["org_name"], values["name"], values["type"], start.at, end.stated, spec)
 
@@ -154,7 +180,20 @@ def _columns(values: dict[str, Any], dataset: str) -> tuple[dict[str, Any], ...]
     return chosen.checked(values.get("columns", list(DATASETS[dataset].columns)), DATASETS[dataset])
 
 
+def _saved_columns(given: dict[str, Any], config: ExportConfig) -> tuple[dict[str, Any], ...]:
+    """The config's columns as they were saved; those that are gone stay, empty. Raises Invalid."""
+    if given["type"] != "custom":
+        raise Invalid.field("type", "A saved config has columns of its own; write custom.")
+    if "columns" in given:
+        raise Invalid.field("columns", "Send columns or config_id, not both.")
+    if given.get("dataset", config.dataset) != config.dataset:
+        raise Invalid.field("dataset", f"The config is one of {config.dataset}; leave the dataset out.")
+    return tuple(config.columns)
+
+
 def in_words(spec: Spec) -> str:
     """The spec's filter as a sentence."""
     end = f" up to, but not at, {spec.created_before.isoformat()}" if spec.created_before else ""
-    return f"{spec.dataset} created from {spec.created_from.isoformat()}{end}"
+    where = f", where {filters.in_words(spec.filter, DATASETS[spec.dataset])}" if spec.filter else ""
+    order = f", sorted by {filters.sort_in_words(spec.sort)}" if spec.sort else ""
+    return f"{spec.dataset} created from {spec.created_from.isoformat()}{end}{where}{order}"

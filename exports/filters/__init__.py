@@ -1,0 +1,11 @@
+"""Which rows: one tree of conditions over declared columns, checked and frozen, compiled to a query, said in words.
+
+A tree is `{"all": [...]}`, `{"any": [...]}`, `{"not": {...}}` or a leaf `{"column", "op", "value"}`.
+"""
+
+from exports.filters.checking import checked
+from exports.filters.compiling import condition, order
+from exports.filters.sorting import checked_sort, sort_in_words
+from exports.filters.words import in_words
+
+__all__ = ["checked", "checked_sort", "condition", "in_words", "order", "sort_in_words"]

@@ -1,0 +1,130 @@
+"""Saved configs: members read them, admins change them; each is checked as a job would be."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import F, QuerySet
+
+from exports import filters
+from exports.cells import DATE_FORMATS
+from exports.datasets import CONFIGS, DATASETS, chosen
+from exports.models import ExportConfig
+from taskexport.errors import AppError, Conflict, FieldError, Invalid, NotFound
+from tasks import access
+from tasks.access import Action
+from tasks.models import Organization, User
+from tasks.models.fields import zones
+
+NAME_LENGTH = 200
+DESCRIPTION_LENGTH = 2000
+FIELDS = ("name", "description", "dataset", "columns", "filter", "timezone", "date_format")
+
+
+def visible(user: Any, organization: Organization) -> QuerySet[ExportConfig]:
+    """The organization's configs that the user may see, by name."""
+    return access.visible_to(ExportConfig.objects.filter(organization=organization), user).order_by("name", "pk")
+
+
+def get(user: Any, organization: Organization, config_id: Any) -> ExportConfig:
+    """One visible config. Raises NotFound."""
+    found = None
+    if type(config_id) is int and 0 < config_id < 2**63:
+        found = visible(user, organization).filter(pk=config_id).first()
+    if found is None:
+        raise NotFound("There is no such export config.")
+    return found
+
+
+def create(user: User, organization: Organization, values: dict[str, Any]) -> ExportConfig:
+    """A new config of `name`, `columns` and, optional, `description`, `dataset`, `filter`, `timezone`, `date_format`.
+
+    Raises Invalid, Conflict where the name is taken, Forbidden, NotFound.
+    """
+    access.require(user, Action.ADMINISTER, organization)
+    checked = _checked({"description": "", "dataset": "tasks", "filter": None, "timezone": "UTC", "date_format": "iso"} | values)
+    try:
+        with transaction.atomic():
+            return ExportConfig.objects.create(organization=organization, created_by=user, **checked)
+    except IntegrityError:
+        raise _taken() from None
+
+
+def update(user: User, config: ExportConfig, values: dict[str, Any], *, version: int | None = None) -> ExportConfig:
+    """The config with the values changed and its version one higher. `version` insists on the one that was read.
+
+    Raises Invalid, Conflict where it is stale or the name is taken, Forbidden, NotFound.
+    """
+    access.require(user, Action.ADMINISTER, config.organization)
+    checked = _checked({name: getattr(config, name) for name in FIELDS} | values)
+    rows = ExportConfig.objects.filter(pk=config.pk, version=config.version if version is None else version)
+    try:
+        with transaction.atomic():
+            changed = rows.update(**checked, version=F("version") + 1, updated_at=datetime.now(UTC))
+    except IntegrityError:
+        raise _taken() from None
+    found = ExportConfig.objects.filter(pk=config.pk).first()
+    if found is None:
+        raise NotFound("There is no such export config.")
+    if not changed:
+        raise Conflict(f"The config is at version {found.version} now. Read it again.", code="stale_version")
+    return found
+
+
+def delete(user: User, config: ExportConfig) -> None:
+    """Removes it; jobs keep what they froze. May be called twice. Raises Forbidden, NotFound."""
+    access.require(user, Action.ADMINISTER, config.organization)
+    ExportConfig.objects.filter(pk=config.pk).delete()
+
+
+def as_wish(config: ExportConfig) -> dict[str, Any]:
+    """What a job of this config is asked for, beside its own name and bounds."""
+    return {
+        "dataset": config.dataset,
+        "columns": config.columns,
+        "timezone": config.timezone,
+        "date_format": config.date_format,
+        **({"filter": config.filter} if config.filter is not None else {}),
+    }
+
+
+def _taken() -> AppError:
+    error = FieldError("name", "taken", "Another config of the organization has this name; choose another.")
+    return Conflict(f"name: {error.detail}", code="name_taken", fields=[error])
+
+
+def _checked(values: dict[str, Any]) -> dict[str, Any]:
+    errors: list[FieldError] = []
+
+    def reject(field: str, detail: str, code: str = "invalid") -> None:
+        errors.append(FieldError(field, code, detail))
+
+    for key in values.keys() - set(FIELDS):
+        reject(str(key), f"There is no such field; the fields are {', '.join(FIELDS)}.", "unknown")
+    name = values.get("name")
+    if not chosen.is_text(name, NAME_LENGTH, 1) or not str(name).strip():
+        reject("name", f"Write 1 to {NAME_LENGTH} characters.")
+    elif str(name).lower() in {*CONFIGS, "custom"}:
+        reject("name", "This is the name of a built-in; choose another.")
+    if not chosen.is_text(values["description"], DESCRIPTION_LENGTH):
+        reject("description", f"Write at most {DESCRIPTION_LENGTH} characters.")
+    zone, date_format, dataset = (values[key] if isinstance(values[key], str) else "" for key in ("timezone", "date_format", "dataset"))
+    if zone not in zones():
+        reject("timezone", "Write an IANA time zone such as Europe/Amsterdam.")
+    if date_format not in DATE_FORMATS:
+        reject("date_format", f"Write one of: {', '.join(DATE_FORMATS)}.")
+    if dataset not in DATASETS:
+        reject("dataset", f"Write one of: {', '.join(DATASETS)}.")
+    found = dict(values)
+    try:
+        if dataset in DATASETS:
+            found["columns"] = list(chosen.checked(values.get("columns"), DATASETS[dataset]))
+            if values["filter"] is not None and zone in zones():
+                found["filter"] = filters.checked(values["filter"], DATASETS[dataset], now=None, zone=zone)
+    except Invalid as error:
+        errors.extend(error.fields)
+    if errors:
+        raise Invalid("; ".join(f"{error.field}: {error.detail}" for error in errors), fields=errors)
+    return found
