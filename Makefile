@@ -45,7 +45,7 @@ lint: .venv/.test ## style, types, import layers, migrations, API schema, templa
 
 lock: ## pin requirements*.in anew, with hashes (uv, in a throw-away environment)
 	@tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && $(PYTHON) -m venv "$$tools" && "$$tools/bin/python" -m pip install --disable-pip-version-check -q uv && \
-	for name in requirements requirements-test; do \
+	for name in requirements requirements-test requirements-parquet; do \
 	  "$$tools/bin/uv" pip compile -q --universal --python-version 3.11 --generate-hashes $$name.in -o $$name.txt || exit 1; \
 	done
 

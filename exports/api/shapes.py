@@ -6,7 +6,6 @@ from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers
 
 from exports.datasets import CONFIGS
-from exports.formats import FORMATS
 from exports.states import JobStatus
 from taskexport.api.strict import StrictSerializer, Text
 from taskexport.api.views import documented_errors
@@ -25,7 +24,7 @@ class JobCreate(StrictSerializer):
     type = Text(max_length=20, help_text=f"One of: {', '.join(CONFIGS)}.")
     creation_start_date = Text(max_length=40, help_text="RFC 3339 with zone, or a day; inclusive.")
     creation_end_date = Text(max_length=40, help_text="RFC 3339 with zone, or a day; inclusive.")
-    format = Text(max_length=20, required=False, help_text=f"One of: {', '.join(FORMATS)}.")
+    format = Text(max_length=20, required=False, help_text="One of: csv, xlsx, json, ndjson; parquet where it is installed.")
     options = serializers.DictField(required=False, help_text="The format's own; see docs/api.md.")
     timezone = Text(max_length=64, required=False, help_text="IANA zone in which times are written; UTC unless said.")
 
