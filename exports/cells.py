@@ -14,7 +14,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from tasks.models.fields import plain
+from tasks.models.fields import FIFTEEN_DIGITS, plain
 
 
 class Kind(StrEnum):
@@ -143,7 +143,8 @@ def sql_text(kind: Kind, column: str, style: Style) -> str:
 
 # -- SQLite: the driver's raw values (text, int, float, None) to text -----------------------------------------------
 def _decimal(value: float | int | None) -> str | None:
-    return None if value is None else plain(Decimal(repr(value)))
+    # SQLite reads some texts as the double beside the nearest; 15 digits, which are all that a field keeps, hide that.
+    return None if value is None else plain(FIFTEEN_DIGITS.create_decimal(repr(value)))
 
 
 def _boolean(value: int | None) -> str | None:
@@ -236,7 +237,8 @@ def _serial(zone: str) -> Callable[[str | None], str | None]:
 
 
 def _comma(value: float | int | None) -> str | None:
-    return None if value is None else plain(Decimal(repr(value))).replace(".", ",")
+    text = _decimal(value)
+    return None if text is None else text.replace(".", ",")
 
 
 def python_text(kind: Kind, style: Style) -> Callable[[Any], Any] | None:

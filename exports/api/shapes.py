@@ -7,7 +7,6 @@ from rest_framework import serializers
 
 from exports.cells import DATE_FORMATS
 from exports.datasets import DATASETS
-from exports.formats import FORMATS
 from exports.services.specs import TYPES
 from exports.states import JobStatus
 from taskexport.api.strict import StrictSerializer, Text
@@ -27,7 +26,7 @@ class JobCreate(StrictSerializer):
     type = Text(max_length=20, help_text=f"One of: {', '.join(TYPES)}.")
     creation_start_date = Text(max_length=40, help_text="RFC 3339 with zone, or a day; inclusive.")
     creation_end_date = Text(max_length=40, help_text="RFC 3339 with zone, or a day; inclusive.")
-    format = Text(max_length=20, required=False, help_text=f"One of: {', '.join(FORMATS)}.")
+    format = Text(max_length=20, required=False, help_text="One of: csv, xlsx, json, ndjson; parquet where it is installed.")
     options = serializers.DictField(required=False, help_text="The format's own; see docs/api.md.")
     timezone = Text(max_length=64, required=False, help_text="IANA zone in which times are written; UTC unless said.")
     date_format = Text(max_length=10, required=False, help_text=f"How days and times are written, but in XLSX. One of: {', '.join(DATE_FORMATS)}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Any
 
 from exports.formats.base import Format, content_type, stem
@@ -11,6 +12,11 @@ from exports.formats.options import checked
 from exports.formats.xlsx import XlsxFormat
 
 FORMATS: dict[str, Format] = {format_.name: format_ for format_ in (CsvFormat(), XlsxFormat(), JsonFormat(), NdjsonFormat())}
+
+if importlib.util.find_spec("pyarrow"):  # an extra: requirements-parquet.txt
+    from exports.formats.parquet import ParquetFormat
+
+    FORMATS["parquet"] = ParquetFormat()
 
 
 def settled_options(format_: Format, given: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import json
 import re
 import zipfile
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from itertools import islice
 from typing import Any
@@ -81,4 +81,12 @@ def _sheet_text(cell: Any) -> str | None:
     return None if value is None else _CONTROL.sub(lambda match: chr(int(match[1], 16)), str(value))
 
 
-READERS: dict[str, Callable[[bytes, Spec], Iterator[Row]]] = {"csv": _csv, "json": _json, "ndjson": _ndjson, "xlsx": _xlsx}
+def _parquet(file: bytes, spec: Spec) -> Iterator[Row]:
+    from pyarrow import BufferReader, parquet  # an extra, and there if a file of it was written
+
+    for batch in parquet.ParquetFile(BufferReader(file)).iter_batches():
+        for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            yield [value.isoformat().replace("+00:00", "Z") if isinstance(value, date) else None if value is None else str(value) for value in row]
+
+
+READERS: dict[str, Callable[[bytes, Spec], Iterator[Row]]] = {"csv": _csv, "json": _json, "ndjson": _ndjson, "xlsx": _xlsx, "parquet": _parquet}

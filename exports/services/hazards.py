@@ -38,7 +38,7 @@ def of_size(spec: Spec, rows: int, *, exact: bool) -> Iterator[Hazard]:
         yield Hazard("several_parts", f"{about} rows are {-(-rows // PART_ROWS):,} JSON files of {PART_ROWS:,} rows in one zip.")
 
 
-def of_texts(spec: Spec, kinds: list[Kind], rows: Iterable[list[str | None]], sample: str) -> Iterator[Hazard]:
+def of_texts(spec: Spec, titles: list[str], kinds: list[Kind], rows: Iterable[list[str | None]], sample: str) -> Iterator[Hazard]:
     """What a spreadsheet does to a CSV's texts, by the raw cells of a sample; other formats keep texts as they are."""
     if spec.format != "csv":
         return
@@ -64,13 +64,11 @@ def of_texts(spec: Spec, kinds: list[Kind], rows: Iterable[list[str | None]], sa
     for code, columns in found.items():
         for number, cells in sorted(columns.items()):
             if cells:
-                title = spec.titles[number]
-                yield Hazard(code, f"Column {title}: {cells} of {sample} {words[code]}", title)
+                yield Hazard(code, f"Column {titles[number]}: {cells} of {sample} {words[code]}", titles[number])
 
 
-def of_issues(spec: Spec, issues: list[Issue], rows: int, sampled: int, sample: str) -> Iterator[Hazard]:
-    """What the format could not hold of the sample, and whether so much of it would end the job."""
-    titles = {column.get("key", column["title"]): column["title"] for column in spec.columns}
+def of_issues(titles: dict[str, str], issues: list[Issue], rows: int, sampled: int, sample: str) -> Iterator[Hazard]:
+    """What the format could not hold of the sample, by the columns' titles by key, and whether so much of it would end the job."""
     for (key, reason), cells in sorted(Counter((issue.column, issue.reason) for issue in issues).items()):
         what = f"are longer than {CELL_CHARS:,} characters" if reason == "cell_too_long" else f"do not fit ({reason})"
         yield Hazard(reason, f"Column {titles[key]}: {cells} of {sample} {what}: they will be cut, and listed in full as issues.", titles[key])

@@ -74,14 +74,15 @@ def preflight(user: User, organization: Organization, spec: Spec) -> Preflight:
             return _unseen(organization, spec, *counted)
     size = len(file) if sampled >= rows else len(empty) + round((len(file) - len(empty)) * rows / max(1, sampled))
     sample = f"all {sampled:,} rows" if exact and sampled == rows else f"the first {sampled:,} rows"
-    kinds = [column.kind for column in query.columns]
+    titles, kinds = _header(spec), [column.kind for column in query.columns]
+    by_key = {column.key: title for column, title in zip(query.columns, titles, strict=True)}
     found = chain(
         hazards.of_size(spec, rows, exact=exact),
-        hazards.of_texts(spec, kinds, raw, sample),
-        hazards.of_issues(spec, issues.found, rows, sampled, sample),
+        hazards.of_texts(spec, titles, kinds, raw, sample),
+        hazards.of_issues(by_key, issues.found, rows, sampled, sample),
     )
     preview = [[_short(cell) for cell in row] for row in first_rows(file, spec, PREVIEW_ROWS)]
-    return Preflight(rows, exact, size, _seconds(organization, spec, rows), sampled, _header(spec), preview, list(found))
+    return Preflight(rows, exact, size, _seconds(organization, spec, rows), sampled, titles, preview, list(found))
 
 
 def _unseen(organization: Organization, spec: Spec, rows: int, exact: bool) -> Preflight:

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 
 from exports.formats.reading import LONGEST_CELL
+from taskexport.errors import AppError
 
 RECEIPT_VERSION = 1
 
@@ -121,4 +122,19 @@ def _xlsx_rows(path: Path, receipt: dict[str, Any]) -> int:
     return rows
 
 
-_COUNTERS: dict[str, Callable[[Path, dict[str, Any]], int]] = {"csv": _csv_rows, "json": _json_rows, "ndjson": _ndjson_rows, "xlsx": _xlsx_rows}
+def _parquet_rows(path: Path, receipt: dict[str, Any]) -> int:
+    try:
+        from pyarrow import parquet  # an extra
+    except ImportError:
+        raise AppError("Install requirements-parquet.txt to check Parquet files.", code="parquet_missing") from None
+    with parquet.ParquetFile(path) as file:
+        return sum(batch.num_rows for batch in file.iter_batches())
+
+
+_COUNTERS: dict[str, Callable[[Path, dict[str, Any]], int]] = {
+    "csv": _csv_rows,
+    "json": _json_rows,
+    "ndjson": _ndjson_rows,
+    "xlsx": _xlsx_rows,
+    "parquet": _parquet_rows,
+}
