@@ -143,8 +143,13 @@ def sql_text(kind: Kind, column: str, style: Style) -> str:
 
 # -- SQLite: the driver's raw values (text, int, float, None) to text -----------------------------------------------
 def _decimal(value: float | int | None) -> str | None:
+    if value is None:
+        return None
+    text = repr(value)
+    if value and len(text) <= 15 and "e" not in text:
+        return text.removesuffix(".0")
     # SQLite reads some texts as the double beside the nearest; 15 digits, which are all that a field keeps, hide that.
-    return None if value is None else plain(FIFTEEN_DIGITS.create_decimal(repr(value)))
+    return plain(FIFTEEN_DIGITS.create_decimal(text))
 
 
 def _boolean(value: int | None) -> str | None:

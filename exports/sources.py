@@ -316,25 +316,22 @@ def _json_line(heads: list[str], bare: list[bool], row: tuple[Any, ...]) -> byte
     return ("".join(parts) + "}\n").encode()
 
 
+# csv.writer quotes a cell that holds any character of the line end. CR and LF must be quoted, so both are in it, with a NUL,
+# which no cell holds, to tell our line ends from a cell's own.
+_LINE_END = "\r\n\0"
+
+
 def csv_block(rows: list[tuple[Any, ...]], dialect: Dialect) -> bytes:
     """Rows of cells as CSV in UTF-8: LF ends a line; a cell that holds delimiter, quote, CR or LF is quoted; None is empty."""
-    if not dialect.quote_all:
-        buffer = io.StringIO(newline="")
-        csv.writer(buffer, delimiter=dialect.delimiter, lineterminator="\n").writerows(rows)
-        text = buffer.getvalue()
-        # A CR is rare, and the one character that csv.writer leaves unquoted when lines end in LF.
-        if "\r" not in text:
-            return text.encode()
-    return "".join(_csv_line(row, dialect) for row in rows).encode()
+    if dialect.quote_all:
+        return "".join(_csv_line(row, dialect) for row in rows).encode()
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, delimiter=dialect.delimiter, lineterminator=_LINE_END).writerows(rows)
+    return buffer.getvalue().replace(_LINE_END, "\n").encode()
 
 
 def _csv_line(row: tuple[Any, ...], dialect: Dialect) -> str:
+    """A line whose cells are all quoted but for the empty ones."""
     if len(row) == 1 and row[0] in (None, ""):
         return '""\n'
-    return dialect.delimiter.join("" if cell in (None, "") else _csv_cell(str(cell), dialect) for cell in row) + "\n"
-
-
-def _csv_cell(text: str, dialect: Dialect) -> str:
-    if dialect.quote_all or any(character in text for character in ('"', "\r", "\n", dialect.delimiter)):
-        return '"' + text.replace('"', '""') + '"'
-    return text
+    return dialect.delimiter.join("" if cell in (None, "") else '"' + str(cell).replace('"', '""') + '"' for cell in row) + "\n"
