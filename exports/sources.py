@@ -279,7 +279,7 @@ class SqliteSnapshot:
 
     def text_lines(self, query: Query, style: cells.Style) -> Iterator[list[bytes]]:
         for rows in self._rendered(query, style, with_id=True):
-            yield [("\t".join("\\N" if cell is None else str(cell).translate(_COPY_ESCAPES) for cell in row) + "\n").encode() for row in rows]
+            yield [("\t".join("\\N" if cell is None else copy_escaped(str(cell)) for cell in row) + "\n").encode() for row in rows]
 
     def _rendered(self, query: Query, style: cells.Style, *, with_id: bool = False) -> Iterator[list[tuple[Any, ...]]]:
         renderers = [(number, render) for number, column in enumerate(query.columns) if (render := cells.python_text(column.kind, style))]
@@ -306,6 +306,11 @@ class SqliteSnapshot:
 
 _SQL_DELIMITERS = {",": ",", ";": ";", "\t": "\\t", "|": "|"}
 _COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"})
+
+
+def copy_escaped(text: str) -> str:
+    """The text as COPY writes it."""
+    return text.translate(_COPY_ESCAPES)
 
 
 def _json_line(heads: list[str], bare: list[bool], row: tuple[Any, ...]) -> bytes:

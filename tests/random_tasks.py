@@ -176,6 +176,7 @@ def export(
 
     from exports import sources
     from exports.formats import FORMATS
+    from exports.formats.base import Target
     from exports.formats.issues import Issues
     from exports.services import specs
 
@@ -187,7 +188,7 @@ def export(
         query = sources.compile_query(spec, [organization.pk])
         counted = snapshot.count(query)
         issues = Issues(counted)
-        pieces = format_.write(snapshot, query, spec, rows=counted, stem="random", modified_at=datetime(2024, 1, 1, tzinfo=UTC), issues=issues)
+        pieces = format_.write(snapshot, query, spec, Target(counted, "random", datetime(2024, 1, 1, tzinfo=UTC), issues))
         file = b"".join(pieces)
         assert snapshot.rows_read == counted
     return file, issues.found

@@ -18,6 +18,7 @@ from django.db.models import F
 
 from exports import sources, worker
 from exports.formats import FORMATS
+from exports.formats.base import Target
 from exports.formats.issues import Issues
 from exports.services import jobs, receipts, specs
 from tasks.models import Organization, Task, User
@@ -56,7 +57,7 @@ def test_what_others_do_between_count_and_rows_and_midway_is_not_in_the_file(for
         disturb(acme)
         pieces: list[bytes] = []
         disturbed = False
-        written = format_.write(snapshot, query, spec, rows=counted, stem="x", modified_at=datetime(2024, 1, 1, tzinfo=UTC), issues=Issues(counted))
+        written = format_.write(snapshot, query, spec, Target(counted, "x", datetime(2024, 1, 1, tzinfo=UTC), Issues(counted)))
         for piece in written:
             pieces.append(piece)
             if not disturbed and snapshot.rows_read:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
@@ -12,6 +13,20 @@ from exports.datasets import Spec
 from exports.formats.issues import Issues
 from exports.formats.options import Option
 from exports.sources import Query, Snapshot
+
+
+@dataclass(frozen=True)
+class Target:
+    """The file that is to be: of so many counted rows, its members named after `stem` and dated; `large` lets a zip pass 4 GiB.
+
+    `issues` collects what the format can't hold.
+    """
+
+    rows: int
+    stem: str
+    modified_at: datetime
+    issues: Issues
+    large: bool = False
 
 
 class Format(Protocol):
@@ -28,22 +43,8 @@ class Format(Protocol):
         """How this format wants cells for the spec."""
         ...
 
-    def write(
-        self,
-        snapshot: Snapshot,
-        query: Query,
-        spec: Spec,
-        *,
-        rows: int,
-        stem: str,
-        modified_at: datetime,
-        issues: Issues,
-        large: bool = False,
-    ) -> Iterator[bytes]:
-        """The file of `rows` counted rows, piece by piece; a piece may be empty (a sign of life). Members are named after `stem`.
-
-        Raises TooLarge where a zip passes 4 GiB and is not said to be `large`.
-        """
+    def write(self, snapshot: Snapshot, query: Query, spec: Spec, target: Target) -> Iterator[bytes]:
+        """The file, piece by piece; a piece may be empty (a sign of life). Raises TooLarge where a zip passes 4 GiB unannounced."""
         ...
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 from exports.cells import Style, guard
 from exports.datasets import Spec
 from exports.formats.archive import gzip, zip_members
-from exports.formats.issues import Issues
+from exports.formats.base import Target
 from exports.formats.options import Option
 from exports.sources import Dialect, Query, Snapshot, csv_block
 
@@ -45,21 +44,10 @@ class CsvFormat:
         comma = spec.options["decimal"] == ","
         return Style(zone=spec.timezone, guard=spec.options["guard"] == "formulas", decimal_comma=comma, date_format=spec.date_format)
 
-    def write(
-        self,
-        snapshot: Snapshot,
-        query: Query,
-        spec: Spec,
-        *,
-        rows: int,
-        stem: str,
-        modified_at: datetime,
-        issues: Issues,
-        large: bool = False,
-    ) -> Iterator[bytes]:
+    def write(self, snapshot: Snapshot, query: Query, spec: Spec, target: Target) -> Iterator[bytes]:
         lines = self._lines(snapshot, query, spec)
         if spec.options["archive"] == "zip":
-            return zip_members([(f"{stem}.csv", lines)], modified_at, large=large)
+            return zip_members([(f"{target.stem}.csv", lines)], target.modified_at, large=target.large)
         return gzip(lines) if spec.options["archive"] == "gz" else lines
 
     def _lines(self, snapshot: Snapshot, query: Query, spec: Spec) -> Iterator[bytes]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 from exports.cells import Form, Style
 from exports.datasets import Spec
 from exports.formats.archive import gzip, zip_members
-from exports.formats.issues import Issues
+from exports.formats.base import Target
 from exports.formats.options import Option
 from exports.sources import Query, Snapshot
 
@@ -37,22 +36,11 @@ class JsonFormat:
     def style(self, spec: Spec) -> Style:
         return _style(spec)
 
-    def write(
-        self,
-        snapshot: Snapshot,
-        query: Query,
-        spec: Spec,
-        *,
-        rows: int,
-        stem: str,
-        modified_at: datetime,
-        issues: Issues,
-        large: bool = False,
-    ) -> Iterator[bytes]:
+    def write(self, snapshot: Snapshot, query: Query, spec: Spec, target: Target) -> Iterator[bytes]:
         lines = _lines(snapshot, query, spec)
-        if rows <= PART_ROWS:
+        if target.rows <= PART_ROWS:
             return _array(itertools.chain.from_iterable(lines))
-        return zip_members(_parts(lines, stem), modified_at, large=large)
+        return zip_members(_parts(lines, target.stem), target.modified_at, large=target.large)
 
 
 def _parts(blocks: Iterator[list[bytes]], stem: str) -> Iterator[tuple[str, Iterator[bytes]]]:
@@ -85,17 +73,6 @@ class NdjsonFormat:
     def style(self, spec: Spec) -> Style:
         return _style(spec)
 
-    def write(
-        self,
-        snapshot: Snapshot,
-        query: Query,
-        spec: Spec,
-        *,
-        rows: int,
-        stem: str,
-        modified_at: datetime,
-        issues: Issues,
-        large: bool = False,
-    ) -> Iterator[bytes]:
+    def write(self, snapshot: Snapshot, query: Query, spec: Spec, target: Target) -> Iterator[bytes]:
         lines = (b"".join(block) for block in _lines(snapshot, query, spec))
         return gzip(lines) if spec.options["archive"] == "gz" else lines

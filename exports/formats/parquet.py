@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -13,7 +12,7 @@ import pyarrow.parquet as pq
 
 from exports.cells import Form, Kind, Style
 from exports.datasets import Column, Spec
-from exports.formats.issues import Issues
+from exports.formats.base import Target
 from exports.formats.options import Option
 from exports.sources import Query, Snapshot
 
@@ -41,18 +40,7 @@ class ParquetFormat:
     def style(self, spec: Spec) -> Style:
         return Style(guard=False, form=Form.JSON)
 
-    def write(
-        self,
-        snapshot: Snapshot,
-        query: Query,
-        spec: Spec,
-        *,
-        rows: int,
-        stem: str,
-        modified_at: datetime,
-        issues: Issues,
-        large: bool = False,
-    ) -> Iterator[bytes]:
+    def write(self, snapshot: Snapshot, query: Query, spec: Spec, target: Target) -> Iterator[bytes]:
         titles = spec.titles
         types = [TYPES.get(column.kind, pa.string()) for column in query.columns]
         schema = pa.schema(list(zip(titles, types, strict=True)))

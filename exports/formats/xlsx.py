@@ -9,16 +9,16 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 from exports.cells import Form, Kind, Style
 from exports.datasets import Spec
 from exports.formats import xlsx_shell
 from exports.formats.archive import zip_members
+from exports.formats.base import Target
 from exports.formats.issues import Issues
 from exports.formats.options import Option
-from exports.sources import Query, Snapshot
+from exports.sources import Query, Snapshot, copy_escaped
 from taskexport.errors import AppError
 
 SHEET_ROWS = 1_048_575  # below the header
@@ -49,19 +49,8 @@ class XlsxFormat:
     def style(self, spec: Spec) -> Style:
         return Style(zone=spec.timezone, guard=False, form=Form.SHEET)
 
-    def write(
-        self,
-        snapshot: Snapshot,
-        query: Query,
-        spec: Spec,
-        *,
-        rows: int,
-        stem: str,
-        modified_at: datetime,
-        issues: Issues,
-        large: bool = False,
-    ) -> Iterator[bytes]:
-        return zip_members(self._members(snapshot, query, spec, rows, issues), modified_at, large=large)
+    def write(self, snapshot: Snapshot, query: Query, spec: Spec, target: Target) -> Iterator[bytes]:
+        return zip_members(self._members(snapshot, query, spec, target.rows, target.issues), target.modified_at, large=target.large)
 
     def _members(self, snapshot: Snapshot, query: Query, spec: Spec, rows: int, issues: Issues) -> Iterator[tuple[str, Iterator[bytes]]]:
         titles = [escaped(title) for title in spec.titles]
@@ -171,13 +160,6 @@ def cut(text: str) -> str:
     if len(units) <= CELL_CHARS * 2:
         return text
     return units[: (CELL_CHARS - len(CUT)) * 2].decode("utf-16-le", "ignore") + CUT
-
-
-def copy_escaped(text: str) -> str:
-    """The text as COPY writes it."""
-    for character, escape in (("\\", "\\\\"), ("\b", "\\b"), ("\f", "\\f"), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t"), ("\v", "\\v")):
-        text = text.replace(character, escape)
-    return text
 
 
 def escaped(text: str) -> str:

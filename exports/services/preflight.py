@@ -17,6 +17,7 @@ from exports import sources
 from exports.cells import Form, Style
 from exports.datasets import Spec
 from exports.formats import FORMATS
+from exports.formats.base import Target
 from exports.formats.issues import Issues
 from exports.formats.reading import Row, first_rows
 from exports.models import ExportJob
@@ -74,7 +75,7 @@ def preflight(user: User, organization: Organization, spec: Spec) -> Preflight:
             return _unseen(organization, spec, *counted)
     size = len(file) if sampled >= rows else len(empty) + round((len(file) - len(empty)) * rows / max(1, sampled))
     sample = f"all {sampled:,} rows" if exact and sampled == rows else f"the first {sampled:,} rows"
-    titles, kinds = _header(spec), [column.kind for column in query.columns]
+    titles, kinds = spec.titles, [column.kind for column in query.columns]
     by_key = {column.key: title for column, title in zip(query.columns, titles, strict=True)}
     found = chain(
         hazards.of_size(spec, rows, exact=exact),
@@ -90,15 +91,11 @@ def _unseen(organization: Organization, spec: Spec, rows: int, exact: bool) -> P
         "no_sample", f"The first rows were not found within {SAMPLE_SECONDS} s, so size and hazards are not known; the export itself has time."
     )
     found = [slow, *hazards.of_size(spec, rows, exact=exact)]
-    return Preflight(rows, exact, 0, _seconds(organization, spec, rows), 0, _header(spec), [], found)
+    return Preflight(rows, exact, 0, _seconds(organization, spec, rows), 0, spec.titles, [], found)
 
 
 def _short(cell: str | None) -> str | None:
     return cell if cell is None or len(cell) <= PREVIEW_CHARS else cell[:PREVIEW_CHARS] + "…"
-
-
-def _header(spec: Spec) -> list[str]:
-    return spec.titles
 
 
 def _count(snapshot: Snapshot, query: Query) -> tuple[int, bool]:
@@ -139,9 +136,7 @@ def _plain(cell: str) -> str:
 def _written(snapshot: Snapshot, query: Query, spec: Spec, rows: int) -> tuple[bytes, Issues]:
     """The file that the real format writes of these rows, and what it could not hold."""
     issues = Issues(rows, fails=False)
-    pieces: Iterator[bytes] = FORMATS[spec.format].write(
-        snapshot, query, spec, rows=rows, stem="preflight", modified_at=datetime.now(UTC), issues=issues
-    )
+    pieces: Iterator[bytes] = FORMATS[spec.format].write(snapshot, query, spec, Target(rows, "preflight", datetime.now(UTC), issues))
     return b"".join(pieces), issues
 
 

@@ -23,6 +23,7 @@ from exports import sources, storage
 from exports.datasets import Spec
 from exports.formats import FORMATS, content_type, stem
 from exports.formats.archive import TooLarge
+from exports.formats.base import Target
 from exports.formats.issues import Issue, Issues
 from exports.models import ExportFile
 from exports.services import jobs, receipts, specs
@@ -298,7 +299,7 @@ def _spool(claim: Claim, pulse: Pulse, spec: Spec, path: Path, *, large: bool = 
             pulse.rows_total = counted
             pulse.check()
             issues = Issues(counted)
-            for piece in format_.write(snapshot, query, spec, rows=counted, stem=stem(job.pk), modified_at=snapshot_at, issues=issues, large=large):
+            for piece in format_.write(snapshot, query, spec, Target(counted, stem(job.pk), snapshot_at, issues, large)):
                 pulse.at_first_row = pulse.at_first_row and not snapshot.rows_read
                 digest.update(piece)
                 size += spool.write(piece)
