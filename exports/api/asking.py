@@ -11,9 +11,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from exports.api import shapes
-from exports.api.jobs import TAG, find, user_of, wished
+from exports.api.jobs import TAG, find, wished
 from exports.api.shapes import READ_ERRORS
 from exports.services import explaining, preflight
+from taskexport.api.calls import user_of
 from taskexport.api.strict import parse_query
 from taskexport.api.views import ContractView, documented_errors, route
 from taskexport.errors import Invalid

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 import uuid
 from datetime import UTC, datetime
@@ -22,24 +20,19 @@ from exports.models import ExportJob
 from exports.services import configs, files, jobs, receipts, specs
 from exports.states import ACTIVE, JobStatus
 from taskexport import idempotency
+from taskexport.api.calls import answer_once, cursor_parts, next_link, reading_cursor, stamp, user_of
 from taskexport.api.strict import parse_body, parse_query, whole_number
 from taskexport.api.views import ContractView, StaleETag, documented_errors, etag, require_match, route
 from taskexport.downloads import file_response
 from taskexport.errors import Conflict, Invalid, NotFound
 from tasks import access
 from tasks.access import Action
-from tasks.models import Organization, User
+from tasks.models import Organization
 
 PER_PAGE, PER_PAGE_MOST = 50, 200
 PAGE_MOST = 1_000_000
 POLL_SECONDS = 2
 TAG = "export jobs"
-
-
-def user_of(request: Request) -> User:
-    """The signed-in user."""
-    assert isinstance(request.user, User)  # noqa: S101 - IsAuthenticated has let nobody else in
-    return request.user
 
 
 def find(request: Request, job_id: str) -> ExportJob:
@@ -51,10 +44,6 @@ def find(request: Request, job_id: str) -> ExportJob:
 
 
 # -- One job -------------------------------------------------------------------------------------------------------
-def _stamp(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
 def present(request: Request, job: ExportJob, *, single: bool = False) -> dict[str, Any]:
     """The job in the contract's words; a single job also tells its place in the queue."""
     file = getattr(job, "file", None)
@@ -71,8 +60,8 @@ def present(request: Request, job: ExportJob, *, single: bool = False) -> dict[s
         "type": job.type,
         "status": job.status,
         "result": {"error": job.error, "download_url": request.build_absolute_uri(files.link(user_of(request), file)) if live and file else ""},
-        "creation_start_date": _stamp(job.creation_start_date),
-        "creation_end_date": _stamp(job.creation_end_date),
+        "creation_start_date": stamp(job.creation_start_date),
+        "creation_end_date": stamp(job.creation_end_date),
         "version_rev": job.version_rev,
         "version_seq": job.version_seq,
         "format": job.format,
@@ -80,15 +69,15 @@ def present(request: Request, job: ExportJob, *, single: bool = False) -> dict[s
         "trigger": job.trigger,
         "runner": job.runner,
         "progress": {"rows_done": rows_done or 0, "rows_total": rows_total, "percent": share},
-        "file": {"name": file.name, "size": file.size, "sha256": file.sha256, "rows": file.rows, "expires_at": _stamp(file.expires_at)}
+        "file": {"name": file.name, "size": file.size, "sha256": file.sha256, "rows": file.rows, "expires_at": stamp(file.expires_at)}
         if file
         else None,
         "attempt": job.attempt,
         "created_by": {"id": job.created_by.pk, "name": str(job.created_by)} if job.created_by else None,
-        "created_at": _stamp(job.created_at),
-        "queued_at": _stamp(job.queued_at),
-        "started_at": _stamp(job.started_at),
-        "finished_at": _stamp(job.finished_at),
+        "created_at": stamp(job.created_at),
+        "queued_at": stamp(job.queued_at),
+        "started_at": stamp(job.started_at),
+        "finished_at": stamp(job.finished_at),
     }
     if single:
         body["queue_position"] = jobs.queue_position(job)
@@ -123,16 +112,10 @@ def _filtered(request: Request, query: dict[str, str]) -> QuerySet[ExportJob]:
     return rows
 
 
-def _cursor(job: ExportJob) -> str:
-    return base64.urlsafe_b64encode(f"{job.created_at.isoformat()} {job.pk}".encode()).decode()
-
-
 def _after(rows: QuerySet[ExportJob], cursor: str) -> QuerySet[ExportJob]:
-    try:
-        at, pk = base64.urlsafe_b64decode(cursor.encode()).decode().split(" ")
+    with reading_cursor():
+        at, pk = cursor_parts(cursor)
         moment, job_id = datetime.fromisoformat(at).astimezone(UTC), uuid.UUID(pk)
-    except (ValueError, OverflowError):
-        raise Invalid.field("cursor", "Take the cursor from the Link header of the page before.") from None
     return rows.filter(Q(created_at__lt=moment) | Q(created_at=moment, pk__lt=job_id))
 
 
@@ -170,10 +153,8 @@ class JobListView(ContractView):
         }
         response = Response(body)
         if len(found) > per_page:
-            params = request.query_params.copy()
-            params.pop("page", None)
-            params["cursor"] = _cursor(found[per_page - 1])
-            response["Link"] = f'<{request.build_absolute_uri(request.path)}?{params.urlencode()}>; rel="next"'
+            last = found[per_page - 1]
+            response["Link"] = next_link(request, last.created_at.isoformat(), last.pk)
         return response
 
     @extend_schema(
@@ -205,7 +186,7 @@ class JobListView(ContractView):
             job = jobs.create(user_of(request), organization, wish)
             return idempotency.Answer(201, _one(request, job.pk), {"Location": request.build_absolute_uri(f"/api/v1/export-jobs/{job.pk}")})
 
-        return _answer_once(request, make)
+        return answer_once(request, make)
 
 
 def wished(request: Request) -> tuple[Organization, specs.Wish]:
@@ -214,13 +195,6 @@ def wished(request: Request) -> tuple[Organization, specs.Wish]:
     organization = access.find_organization(request.user, body["org_id"], Action.RUN)
     config = configs.get(request.user, organization, body["config_id"]) if "config_id" in body else None
     return organization, specs.make(body, config)
-
-
-def _answer_once(request: Request, make: Any) -> Response:
-    body = json.dumps(dict(request.data), sort_keys=True)  # the same wish, however its JSON was laid out
-    call = idempotency.fingerprint(str(request.method), request.path.rstrip("/"), body.encode())
-    answer = idempotency.once(user_of(request), request.headers.get("Idempotency-Key"), call, make)
-    return Response(answer.body, status=answer.status, headers=answer.headers)
 
 
 class JobView(ContractView):
@@ -319,7 +293,7 @@ class AgainView(ContractView):
             twin = jobs.again(user_of(request), job)
             return idempotency.Answer(201, _one(request, twin.pk), {"Location": request.build_absolute_uri(f"/api/v1/export-jobs/{twin.pk}")})
 
-        return _answer_once(request, make)
+        return answer_once(request, make)
 
 
 # -- What a job leaves ---------------------------------------------------------------------------------------------
@@ -332,7 +306,7 @@ class EventsView(ContractView):
         rows = find(request, job_id).events.select_related("actor").order_by("pk")
         events = [
             {
-                "at": _stamp(event.at),
+                "at": stamp(event.at),
                 "kind": event.kind,
                 "from_status": event.from_status or None,
                 "to_status": event.to_status or None,
@@ -408,7 +382,7 @@ class DownloadsView(ContractView):
         """Who fetched the file, and when; newest first, at most 1,000."""
         file = getattr(find(request, job_id), "file", None)
         rows = file.downloads.select_related("user").order_by("-pk")[:1000] if file else []
-        found = [{"at": _stamp(row.at), "user": {"id": row.user.pk, "name": str(row.user)} if row.user else None, "door": row.door} for row in rows]
+        found = [{"at": stamp(row.at), "user": {"id": row.user.pk, "name": str(row.user)} if row.user else None, "door": row.door} for row in rows]
         return Response({"downloads": found})
 
 
