@@ -116,7 +116,7 @@ def _sql_formatted(date_format: str) -> str:
 
 def sql_text(kind: Kind, column: str, style: Style) -> str:
     """A PostgreSQL expression over the column's name whose COPY text is the canonical cell (ISO DateStyle)."""
-    if kind in {Kind.TEXT, Kind.PHONE} and style.form is Form.JSON:
+    if kind in {Kind.TEXT, Kind.PHONE} and style.form is not Form.TEXT:
         template = "{c}"
     elif kind is Kind.TEXT:
         template = _SQL_GUARD if style.guard else _SQL_TEXT
@@ -249,7 +249,7 @@ def _comma(value: float | int | None) -> str | None:
 def python_text(kind: Kind, style: Style) -> Callable[[Any], Any] | None:
     """A function from SQLite's raw value to the canonical cell, or None where the raw value already is one."""
     if kind is Kind.TEXT:
-        return _guarded if style.guard and style.form is not Form.JSON else None
+        return _guarded if style.guard and style.form is Form.TEXT else None
     if kind is Kind.DATETIME:
         if style.form is Form.SHEET:
             return _serial(style.zone)

@@ -88,7 +88,7 @@ class Snapshot(Protocol):
 
     def text_lines(self, query: Query, style: cells.Style) -> Iterator[list[bytes]]:
         r"""Rows as COPY text: cells between tabs, `\N` for null, backslash escapes for tab, line ends, backslash and
-        \b \f \v. The row's id is one more cell, at the end."""
+        \b \f \v. The row's id is one more cell, at the end. In the SHEET form null and '' are one: an empty cell."""
         ...
 
     def cancel(self) -> None:
@@ -202,7 +202,8 @@ class PostgresSnapshot:
         return self._copy(select, "FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02'", query.params)
 
     def text_lines(self, query: Query, style: cells.Style) -> Iterator[list[bytes]]:
-        return self._copy(f"SELECT {', '.join(self._cells(query, style))}, row_id FROM ({query.sql}) AS chosen", "FORMAT text", query.params)
+        select = f"SELECT {', '.join(self._cells(query, style))}, row_id FROM ({query.sql}) AS chosen"
+        return self._copy(select, "FORMAT text, NULL ''" if style.form is Form.SHEET else "FORMAT text", query.params)
 
     def _cells(self, query: Query, style: cells.Style) -> list[str]:
         return [cells.sql_text(column.kind, f"c{number}", style) for number, column in enumerate(query.columns)]
@@ -278,12 +279,12 @@ class SqliteSnapshot:
             yield [_json_line(heads, bare, row) for row in rows]
 
     def text_lines(self, query: Query, style: cells.Style) -> Iterator[list[bytes]]:
+        null = "" if style.form is Form.SHEET else "\\N"
         for rows in self._rendered(query, style, with_id=True):
-            yield [("\t".join("\\N" if cell is None else copy_escaped(str(cell)) for cell in row) + "\n").encode() for row in rows]
+            yield [("\t".join(null if cell is None else copy_escaped(str(cell)) for cell in row) + "\n").encode() for row in rows]
 
     def _rendered(self, query: Query, style: cells.Style, *, with_id: bool = False) -> Iterator[list[tuple[Any, ...]]]:
         renderers = [(number, render) for number, column in enumerate(query.columns) if (render := cells.python_text(column.kind, style))]
-        empty_is_null = [number for number, column in enumerate(query.columns) if column.kind in {Kind.TEXT, Kind.PHONE}]
         cursor = self._execute(query.sql, query.params)
         while rows := cursor.fetchmany(SQLITE_ROWS):
             columns = list(zip(*rows, strict=True))
@@ -291,9 +292,6 @@ class SqliteSnapshot:
                 columns.pop()
             for number, render in renderers:
                 columns[number] = tuple(map(render, columns[number]))
-            if style.form is Form.SHEET:
-                for number in empty_is_null:
-                    columns[number] = tuple(cell or None for cell in columns[number])
             self.rows_read += len(rows)
             yield list(zip(*columns, strict=True))
 

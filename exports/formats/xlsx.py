@@ -32,9 +32,22 @@ _FORBIDDEN = re.compile(b"[\x01-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]")
 _LOOKS_ESCAPED = re.compile(rb"_(?=x[0-9A-Fa-f]{4}_)")
 _UNESCAPE = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\"}
 _COPY_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-_BACKSLASH = b"\x00"  # stands for one in the middle of things: PostgreSQL's text holds no NUL
-_BARE = b"%b"  # the template of cells that are rendered one by one
-_PRESERVE = b' xml:space="preserve"'
+_ESCAPED = re.compile(rb"\\.")
+_AS_XML = {
+    rb"\\": b"\\",
+    rb"\n": b"&#10;",
+    rb"\r": b"&#13;",
+    rb"\t": b"&#9;",
+    rb"\b": b"_x0008_",
+    rb"\v": b"_x000B_",
+    rb"\f": b"_x000C_",
+}
+_EMPTY = b"<c/>"
+_TEXT = b'<c t="inlineStr"><is><t>%b</t></is></c>'
+# White space at an element's edges is kept only where it says so: how such a cell shows among others.
+_KEPT_TEXT = b'<c t="inlineStr"><is><t xml:space="preserve">%b</t></is></c>'
+_WHITE = (b" ", b"&#10;", b"&#13;", b"&#9;")
+_EDGES = [edge for end in (b"\t", b"\n") for white in _WHITE for edge in (end + white, white + end)]
 
 
 class XlsxFormat:
@@ -91,42 +104,38 @@ class _RowWriter:
         data = b"".join(block)
         if b"_x" in data:
             data = _LOOKS_ESCAPED.sub(b"_x005F_", data)
-        if b"\\" in data:
-            data = data.replace(b"\\\\", _BACKSLASH)
-            for escape, text in ((b"\\v", b"_x000B_"), (b"\\b", b"_x0008_"), (b"\\f", b"_x000C_")):
-                data = data.replace(escape, text)
         if len(data.translate(None, _CONTROL)) != len(data) or b"\xef\xbf" in data:
             data = _FORBIDDEN.sub(lambda match: b"_x%04X_" % ord(match[0].decode()), data)
         data = data.replace(b"&", b"&amp;").replace(b"<", b"&lt;").replace(b"]]>", b"]]&gt;")
-        data = data.replace(b"\\n", b"&#10;").replace(b"\\r", b"&#13;").replace(b"\\t", b"&#9;")
-        # An element's own white space is kept only where it says so.
-        padded = any(pattern in data for pattern in (b"\t ", b" \t", b"\n ", b"&#")) or data.startswith(b" ")
+        if b"\\" in data:
+            data = _ESCAPED.sub(lambda match: _AS_XML[match[0]], data)
         cells = data.replace(b"\n", b"\t").split(b"\t")
         cells.pop()  # behind the last line end
         width = len(self._columns) + 1  # the row's id
         del cells[width - 1 :: width]
-        forms = [self._form(number, column.kind, cells, padded) for number, column in enumerate(self._columns)]
+        edges = [edge for edge in _EDGES if edge in b"\t%b" % data]
+        forms = [self._form(number, column.kind, cells, edges) for number, column in enumerate(self._columns)]
         rows = (b"<row>" + b"".join(forms) + b"</row>") * len(block) % tuple(cells)
-        for form in set(forms) - {_BARE}:
-            rows = rows.replace(form % b"\\N", b"<c/>")
-        return rows.replace(_BACKSLASH, b"\\")
+        return rows.replace(_TEXT % b"", _EMPTY)
 
-    def _form(self, number: int, kind: Kind, cells: list[bytes], padded: bool) -> bytes:
-        """The template of a column's cells in this block; where they differ, the cells are rendered here and the template is bare."""
-        text = b'<c t="inlineStr"><is><t%s>%%b</t></is></c>' % (_PRESERVE if padded else b"")
+    def _form(self, number: int, kind: Kind, cells: list[bytes], edges: list[bytes]) -> bytes:
+        """The template of a column's cells in this block; where they need several, the cells are rendered here and the template is bare."""
+        mine = cells[number :: len(self._columns)]
         if kind in {Kind.INTEGER, Kind.DECIMAL}:
-            typed = b"<c><v>%b</v></c>"
+            form = b"<c><v>%b</v></c>"
+            # A sign, a point and a leading zero are no digits: two more characters are safe, and rounding is the price of none.
+            odd = [cell for cell in mine if len(cell) > EXACT_DIGITS] if max(map(len, mine)) > EXACT_DIGITS else []
         elif kind in self._styles:
-            typed = b"<c%s><v>%%b</v></c>" % self._styles[kind]
+            form = b"<c%s><v>%%b</v></c>" % self._styles[kind]
+            # A serial number holds no hyphen; times that a spreadsheet can't hold come as ISO text.
+            odd = [cell for cell in mine if b"-" in cell] if b"-" in b"".join(mine) else []
         else:
-            return text
-        width = len(self._columns)
-        mine = cells[number::width]
-        exact = _exact_numbers if kind in {Kind.INTEGER, Kind.DECIMAL} else _exact_times
-        if exact(mine):
-            return typed
-        cells[number::width] = [b"<c/>" if cell == b"\\N" else (typed if exact([cell]) else text) % cell for cell in mine]
-        return _BARE
+            form, odd = _KEPT_TEXT if edges and _has_any(edges, mine) else _TEXT, []
+        if form is _TEXT or not (odd or b"" in mine):
+            return form
+        as_text = frozenset(odd)
+        cells[number :: len(self._columns)] = [(_TEXT if cell in as_text else form) % cell if cell else _EMPTY for cell in mine]
+        return b"%b"
 
     def _cut_line(self, line: bytes) -> bytes:
         """The line with its cells cut to what a spreadsheet holds, each cut listed as an issue."""
@@ -142,14 +151,9 @@ class _RowWriter:
         return b"\t".join(cells) + b"\n"
 
 
-def _exact_numbers(cells: list[bytes]) -> bool:
-    # A sign, a point and a leading zero are no digits: two more characters are safe, and rounding is the price of none.
-    return max(map(len, cells)) <= EXACT_DIGITS
-
-
-def _exact_times(cells: list[bytes]) -> bool:
-    # A serial number holds no hyphen; times that a spreadsheet can't hold come as ISO text.
-    return b"-" not in b"".join(cells)
+def _has_any(edges: list[bytes], cells: list[bytes]) -> bool:
+    joined = b"\t%b\t" % b"\t".join(cells)
+    return any(edge.replace(b"\n", b"\t") in joined for edge in edges)
 
 
 def cut(text: str) -> str:
