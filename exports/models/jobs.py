@@ -54,6 +54,8 @@ class ExportJob(models.Model):
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="export_jobs")
     again_of = models.ForeignKey("self", models.SET_NULL, null=True, related_name="made_again")
 
+    notify = models.BooleanField(default=False, help_text="Whoever made it gets an e-mail when it has ended.")
+
     status = models.CharField(max_length=20, choices=JobStatus.choices, default=JobStatus.NEW)
     version_seq = models.PositiveIntegerField(default=0)
     version_nonce = models.CharField(max_length=8, default=_nonce)
@@ -153,6 +155,7 @@ class ExportFile(models.Model):
     size = models.BigIntegerField(help_text="Bytes.")
     sha256 = models.CharField(max_length=64)
     rows = models.BigIntegerField()
+    last_row_id = models.BigIntegerField(null=True, help_text="Of a file that was made in a request: the id of its last row.")
     receipt = models.JSONField()
     created_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField()

@@ -20,7 +20,7 @@ from tasks.models.fields import zones
 
 NAME_LENGTH = 200
 DESCRIPTION_LENGTH = 2000
-FIELDS = ("name", "description", "dataset", "columns", "filter", "timezone", "date_format")
+FIELDS = ("name", "description", "dataset", "columns", "filter", "timezone", "date_format", "extra")
 
 
 def visible(user: Any, organization: Organization) -> QuerySet[ExportConfig]:
@@ -39,12 +39,12 @@ def get(user: Any, organization: Organization, config_id: Any) -> ExportConfig:
 
 
 def create(user: User, organization: Organization, values: dict[str, Any]) -> ExportConfig:
-    """A new config of `name`, `columns` and, optional, `description`, `dataset`, `filter`, `timezone`, `date_format`.
+    """A new config of `name`, `columns` and, optional, `description`, `dataset`, `filter`, `timezone`, `date_format`, `extra` (what a contract keeps of its own).
 
     Raises Invalid, Conflict where the name is taken, Forbidden, NotFound.
     """
     access.require(user, Action.ADMINISTER, organization)
-    checked = _checked({"description": "", "dataset": "tasks", "filter": None, "timezone": "UTC", "date_format": "iso"} | values)
+    checked = _checked({"description": "", "dataset": "tasks", "filter": None, "timezone": "UTC", "date_format": "iso", "extra": {}} | values)
     try:
         with transaction.atomic():
             return ExportConfig.objects.create(organization=organization, created_by=user, **checked)

@@ -24,7 +24,7 @@ from exports.formats.issues import Issue
 from exports.models import ExportFile, ExportIssue, ExportJob, JobAttempt, JobEvent, Runner, Trigger
 from exports.services import specs
 from exports.states import SOURCES, JobStatus
-from taskexport.errors import AppError, Conflict, Forbidden, NotFound
+from taskexport.errors import AppError, Conflict, Forbidden, NotFound, TooMany
 from tasks import access
 from tasks.access import Action
 from tasks.models import Organization, User
@@ -33,6 +33,7 @@ MAX_CRASHES = 3  # leases lapsed since a person queued the job; a poison job mus
 MAX_FAULTS = 8  # transient faults; with the back-off below this is about an hour of trying
 BACKOFF_SECONDS = 15  # doubled at each fault
 BACKOFF_MAX_SECONDS = 1800
+DIRECT_RETRY_SECONDS = 5  # what is small enough for a request is soon over
 QUEUE = "exports"
 
 
@@ -93,25 +94,53 @@ def _needed(spec: Spec) -> Action:
     return Action.ADMINISTER if spec.options.get("guard") == "none" else Action.RUN
 
 
-def create(user: User, organization: Organization, wish: specs.Wish, *, trigger: Trigger = Trigger.API) -> ExportJob:
-    """A new job of a checked wish, not yet queued. Raises Forbidden, NotFound."""
+def create(user: User, organization: Organization, wish: specs.Wish, *, trigger: Trigger = Trigger.API, notify: bool = False) -> ExportJob:
+    """A new job of a checked wish, not yet queued; with `notify` its end is told to its maker by mail. Raises Forbidden, NotFound."""
     require_create(user, organization, wish.spec)
     with transaction.atomic():
-        job = ExportJob.objects.create(
-            organization=organization,
-            org_name=wish.org_name,
-            name=wish.name,
-            type=wish.type,
-            dataset=wish.spec.dataset,
-            format=wish.spec.format,
-            creation_start_date=wish.creation_start_date,
-            creation_end_date=wish.creation_end_date,
-            spec=wish.spec.to_json(),
-            trigger=trigger,
-            created_by=user,
-        )
+        job = ExportJob.objects.create(**_row(user, organization, wish), trigger=trigger, notify=notify)
         _event(job, "created", to=JobStatus.NEW, actor=user)
     return job
+
+
+def create_running(user: User, organization: Organization, wish: specs.Wish, worker: str) -> Claim:
+    """A job that runs in a request, in progress from its first moment and never queued, and the claim to run it.
+
+    Raises TooMany where as many of the organization's run as may, Forbidden, NotFound.
+    """
+    require_create(user, organization, wish.spec)
+    with transaction.atomic():
+        Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)  # the limit is exact
+        running = ExportJob.objects.filter(organization=organization, status=JobStatus.IN_PROGRESS, runner=Runner.WEB)
+        if running.count() >= settings.MAX_DIRECT:
+            message = f"{settings.MAX_DIRECT} exports of the organization run directly now; try again in a moment, or in the background."
+            raise TooMany(message, code="too_many_direct", retry_after_seconds=DIRECT_RETRY_SECONDS)
+        job = ExportJob.objects.create(
+            **_row(user, organization, wish),
+            trigger=Trigger.DIRECT,
+            runner=Runner.WEB,
+            status=JobStatus.IN_PROGRESS,
+            attempt=1,
+            started_at=Now(),
+        )
+        _event(job, "created", to=JobStatus.IN_PROGRESS, actor=user, number=1)
+        attempt = JobAttempt.objects.create(job=job, number=1, token=secrets.token_hex(8), worker=worker)
+    return Claim(ExportJob.objects.select_related("organization", "created_by").get(pk=job.pk), attempt)
+
+
+def _row(user: User, organization: Organization, wish: specs.Wish) -> dict[str, Any]:
+    return {
+        "organization": organization,
+        "org_name": wish.org_name,
+        "name": wish.name,
+        "type": wish.type,
+        "dataset": wish.spec.dataset,
+        "format": wish.spec.format,
+        "creation_start_date": wish.creation_start_date,
+        "creation_end_date": wish.creation_end_date,
+        "spec": wish.spec.to_json(),
+        "created_by": user,
+    }
 
 
 def start(user: User, job: ExportJob, version_rev: str | None = None) -> None:
@@ -128,7 +157,9 @@ def retry(user: User, job: ExportJob, version_rev: str | None = None) -> None:
 
 def _queue(job: ExportJob, kind: str, sources: set[JobStatus], user: User, version_rev: str | None) -> None:
     with transaction.atomic():
-        fresh: dict[str, Any] = {"crashes": 0, "faults": 0, "error": "", "error_code": "", "started_at": None, "finished_at": None}
+        # What first ran in a request is our workers' from now on.
+        fresh: dict[str, Any] = {"runner": Runner.INTERNAL} if job.runner == Runner.WEB else {}
+        fresh |= {"crashes": 0, "faults": 0, "error": "", "error_code": "", "started_at": None, "finished_at": None}
         _move(job.pk, JobStatus.QUEUED, kind, sources=sources, actor=user, version_rev=version_rev, queued_at=Now(), available_at=Now(), **fresh)
         ring()
 
@@ -247,7 +278,12 @@ def fail(claim: Claim, code: str, error: str) -> None:
 
 
 def give_back(claim: Claim, code: str, error: str, *, is_fault: bool) -> None:
-    """in progress → queued, at once after a graceful stop, later and later after a fault; too many faults fail it. Raises Conflict."""
+    """in progress → queued, at once after a graceful stop, later and later after a fault; too many faults fail it.
+
+    What runs in a request is failed at once: nobody waits for it in the queue. Raises Conflict.
+    """
+    if claim.job.runner == Runner.WEB:
+        return fail(claim, code, error)
     faults = claim.job.faults + is_fault
     if faults > MAX_FAULTS:
         return fail(claim, code, f"{error} Tried {faults} times.")
@@ -284,12 +320,13 @@ def _requeue(job_id: Any, number: int, kind: str, wait_seconds: int, **changes: 
 
 # -- By the tick ---------------------------------------------------------------------------------------------------
 def reap() -> int:
-    """Takes jobs from workers whose lease has lapsed: back to the queue, or failed at the third crash. How many."""
+    """Takes jobs from workers whose lease has lapsed: back to the queue, or failed at the third crash; failed, if they ran
+    in a request. How many."""
     lapsed = JobAttempt.objects.filter(
         outcome="",
         beat_at__lt=Now() - timedelta(seconds=settings.LEASE_SECONDS),
         job__status=JobStatus.IN_PROGRESS,
-        job__runner=Runner.INTERNAL,
+        job__runner__in=[Runner.INTERNAL, Runner.WEB],
         number=F("job__attempt"),
     ).select_related("job")
     return sum(_reap_one(attempt) for attempt in lapsed.order_by("pk")[:1000])
@@ -300,7 +337,9 @@ def _reap_one(attempt: JobAttempt) -> bool:
     crashes = job.crashes + 1
     try:
         with transaction.atomic():  # the job's row before the attempt's, as everywhere: no deadlock
-            if crashes >= MAX_CRASHES:
+            if job.runner == Runner.WEB:
+                _give_up(job.pk, attempt.number, "The request that ran the export ended before it.", error_code="client_gone", crashes=crashes)
+            elif crashes >= MAX_CRASHES:
                 error = f"The export was lost {crashes} times together with its worker."
                 _give_up(job.pk, attempt.number, error, error_code="worker_lost", crashes=crashes)
             else:

@@ -25,7 +25,7 @@ from exports.formats import FORMATS, content_type, stem
 from exports.formats.archive import TooLarge
 from exports.formats.base import Target
 from exports.formats.issues import Issue, Issues
-from exports.models import ExportFile
+from exports.models import ExportFile, ExportJob, Runner
 from exports.services import jobs, receipts, specs
 from exports.services.jobs import Claim
 from taskexport.errors import AppError, Conflict, NotFound
@@ -244,6 +244,16 @@ class Spooled:
     written: int
     snapshot_at: datetime
     issues: list[Issue]
+    last_row_id: int | None
+
+
+def _in_the_organization(job: ExportJob) -> str:
+    owner = job.organization.uuid if job.organization else "all"
+    return f"task_{owner}_{int(job.created_at.timestamp())}"
+
+
+# How a job's file is called, without its extension.
+NAMINGS: dict[str, Callable[[ExportJob], str]] = {"job": lambda job: stem(job.pk), "organization": _in_the_organization}
 
 
 def _produce(claim: Claim, pulse: Pulse) -> tuple[ExportFile, list[Issue]]:
@@ -263,7 +273,7 @@ def _produce(claim: Claim, pulse: Pulse) -> tuple[ExportFile, list[Issue]]:
             raise AppError(f"The file has {spooled.written} rows where the database counted {spooled.counted}.", code="incomplete")
         _check_spool(spool, spooled.size, spooled.sha256, pulse)
         extension = FORMATS[spec.format].extension(spec.options, spooled.counted)
-        name = f"{stem(job.pk)}.{extension}"
+        name = f"{NAMINGS[spec.naming](job)}.{extension}"
         receipt = _receipt(claim, spec, name, spooled)
         key = f"{claim.attempt.key_prefix}/{name}"
         storage.put(spool, key)
@@ -278,6 +288,7 @@ def _produce(claim: Claim, pulse: Pulse) -> tuple[ExportFile, list[Issue]]:
         size=spooled.size,
         sha256=spooled.sha256,
         rows=spooled.written,
+        last_row_id=spooled.last_row_id,
         receipt=receipts.sign(receipt),
         expires_at=datetime.now(UTC) + timedelta(days=settings.FILE_DAYS),
     )
@@ -299,15 +310,17 @@ def _spool(claim: Claim, pulse: Pulse, spec: Spec, path: Path, *, large: bool = 
             pulse.rows_total = counted
             pulse.check()
             issues = Issues(counted)
-            for piece in format_.write(snapshot, query, spec, Target(counted, stem(job.pk), snapshot_at, issues, large)):
+            for piece in format_.write(snapshot, query, spec, Target(counted, NAMINGS[spec.naming](job), snapshot_at, issues, large)):
                 pulse.at_first_row = pulse.at_first_row and not snapshot.rows_read
                 digest.update(piece)
                 size += spool.write(piece)
                 pulse.beat()
             written = snapshot.rows_read
+            # Whoever waits for the answer is told how far the file goes, by the rows that it holds.
+            last_row_id = snapshot.row_id(query, written) if written and job.runner == Runner.WEB else None
         finally:
             pulse.snapshot, pulse.at_first_row = None, False
-    return Spooled(size, digest.hexdigest(), counted, written, snapshot_at, issues.found)
+    return Spooled(size, digest.hexdigest(), counted, written, snapshot_at, issues.found, last_row_id)
 
 
 def _check_spool(path: Path, size: int, sha256: str, pulse: Pulse) -> None:
