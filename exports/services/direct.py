@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
+from dataclasses import replace
+from typing import Any
 
 from exports import sources
 from exports.datasets import Spec
@@ -13,8 +16,10 @@ from exports.services import jobs, runner
 from exports.services.jobs import Claim
 from exports.services.specs import Wish
 from exports.states import JobStatus
-from taskexport.errors import AppError, Conflict
+from taskexport.errors import AppError, Conflict, Invalid
 from tasks.models import Organization, User
+
+LOOK_SECONDS = 5.0  # for a page of rows that somebody waits for
 
 
 class Failed(AppError):
@@ -52,3 +57,12 @@ def rows_up_to(spec: Spec, organization: Organization, most: int) -> int:
         return snapshot.count(query)
 
 
+def first_rows(spec: Spec, organization: Organization, skip: int, most: int) -> list[dict[str, Any]]:
+    """At most so many rows behind the skipped ones, as a JSON file would have them. Raises Invalid where they are not found in time."""
+    query = sources.compile_query(replace(spec, window={"skip": skip, "most": most}), [organization.pk])
+    style = FORMATS["json"].style(spec)
+    try:
+        with sources.snapshot(style) as snapshot, snapshot.within(LOOK_SECONDS):
+            return [json.loads(line) for block in snapshot.json_lines(query, style, spec.titles) for line in block]
+    except sources.TooSlow:
+        raise Invalid("These tasks were not found in time. Filter them, or sort by createdTime.", code="too_slow") from None

@@ -67,9 +67,14 @@ def of_job(job: ExportJob) -> ExportFile:
     return require_present(file)
 
 
+def is_present(file: ExportFile) -> bool:
+    """Whether the file has not expired yet."""
+    return file.deleted_at is None and file.expires_at > timezone.now()
+
+
 def require_present(file: ExportFile) -> ExportFile:
     """The file itself. Raises Gone once it has expired."""
-    if file.deleted_at is not None or file.expires_at <= timezone.now():
+    if not is_present(file):
         raise Gone("The file has expired. Make it again with POST …/again: that runs the same frozen spec.", code="file_expired")
     return file
 

@@ -92,8 +92,8 @@ _FIRST, _LAST = moment(EVER["creation_start_date"]), moment(EVER["creation_end_d
 def make(values: dict[str, Any], config: ExportConfig | None = None, *, now: datetime | None = None) -> Wish:
     """A wish from plain values: `org_name`, `name`, `type`, `creation_start_date`, `creation_end_date` (texts or Moments),
     `format` (default csv) with its `options`, `timezone` (default UTC), `date_format`, and for type custom `dataset` and `columns`;
-    `filter` (its relative times are pinned to `now`) and `sort`; `window` and `naming` as a Spec has them. A saved `config` gives what is not said, and its filter must hold too.
-    Raises Invalid with all that is wrong at once."""
+    `filter` (its relative times are pinned to `now`) and `sort`; `window` and `naming` as a Spec has them. A saved `config` gives
+    what is not said, and its filter must hold too. Raises Invalid with all that is wrong at once."""
     errors: list[FieldError] = []
     given = values
     if config:
@@ -201,7 +201,9 @@ def _saved_columns(given: dict[str, Any], config: ExportConfig) -> tuple[dict[st
 def in_words(spec: Spec) -> str:
     """The spec's filter as a sentence."""
     end = f" up to, but not at, {spec.created_before.isoformat()}" if spec.created_before else ""
-    created = "" if spec.created_from <= _FIRST.at and spec.created_before in {None, _LAST.until} else f" created from {spec.created_from.isoformat()}{end}"
+    created = (
+        "" if spec.created_from <= _FIRST.at and spec.created_before in {None, _LAST.until} else f" created from {spec.created_from.isoformat()}{end}"
+    )
     where = f", where {filters.in_words(spec.filter, DATASETS[spec.dataset])}" if spec.filter else ""
     order = f", sorted by {filters.sort_in_words(spec.sort)}" if spec.sort else ""
     window = f", rows {spec.window['skip'] + 1} to {spec.window['skip'] + spec.window['most']}" if spec.window else ""
