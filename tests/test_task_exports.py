@@ -16,7 +16,7 @@ from rest_framework.test import APIClient
 from exports import worker
 from exports.api.task_exports.fields import FIELDS
 from exports.models import ExportConfig, ExportFile, ExportJob, JobAttempt, Runner, Trigger
-from exports.services import configs, direct, jobs, runner, specs
+from exports.services import configs, inline, jobs, runner, specs
 from tasks.models import Organization, Task, User
 from tests.making import EVERYTHING, grow_tasks
 from tests.task_exports import EXPORT, LOG, fetch, make_tasks, post, rows
@@ -259,7 +259,7 @@ def test_the_same_key_twice_makes_one_export(client: APIClient) -> None:
 
 def test_only_so_many_run_at_once(client: APIClient, editor: User, acme: Organization, settings: Any) -> None:
     wish = specs.make({"org_name": "Acme", "name": "x", "type": "basic", **EVERYTHING})
-    claims = [direct.begin(editor, acme, wish) for _ in range(settings.MAX_DIRECT)]
+    claims = [inline.begin(editor, acme, wish) for _ in range(settings.MAX_DIRECT)]
     refused = post(client, {"download": "json"})
     assert (refused.status_code, refused.json()["error_code"], refused["Retry-After"]) == (429, "too_many_direct", "5")
     assert ExportJob.objects.count() == len(claims)
@@ -288,7 +288,7 @@ def test_a_fault_ends_a_direct_export_as_a_500_without_a_path(client_of: ClientO
 
 def test_a_request_that_went_away_leaves_a_failed_job_that_can_be_retried(editor: User, acme: Organization, made: dict[str, Any]) -> None:
     wish = specs.make({"org_name": "Acme", "name": "x", "type": "basic", **EVERYTHING})
-    claim = direct.begin(editor, acme, wish)
+    claim = inline.begin(editor, acme, wish)
     assert jobs.reap() == 0
     JobAttempt.objects.update(beat_at=datetime.now(UTC) - timedelta(minutes=5))
     assert jobs.reap() == 1

@@ -13,7 +13,7 @@ from exports.api.task_exports import shapes, wishes
 from exports.api.task_exports.shapes import DONE, ORGANIZATION, PROCESSING, TaskExportView, absolute, answer, errors, id_number
 from exports.datasets import Spec
 from exports.models import ExportJob
-from exports.services import configs, direct, files, jobs
+from exports.services import configs, files, inline, jobs
 from exports.services.jobs import Claim
 from exports.services.specs import Wish
 from taskexport.api.calls import answer_once, organization_of, user_of
@@ -76,12 +76,12 @@ class ExportView(TaskExportView):
 
         def begin() -> Answer:
             _require_size(wish.spec, organization, is_direct=True)
-            claims.append(direct.begin(user, organization, wish))
+            claims.append(inline.begin(user, organization, wish))
             return Answer(200, {"job": str(claims[0].job.pk)})
 
         # What is kept for a repeated call is the job alone: it runs outside of any transaction, and its link is made anew.
         kept = answer_once(request, begin)
-        job = direct.run_now(claims[0]) if claims else direct.ended(jobs.get(user, kept.data["job"]))
+        job = inline.run_now(claims[0]) if claims else inline.ended(jobs.get(user, kept.data["job"]))
         link = absolute(request, files.link(user, files.of_job(job)))
         last = {"last_id": str(job.file.last_row_id or ""), "last_field": Spec.from_json(job.spec).titles[-1]}
         return Response(answer(_data(job, DONE, link), total_data_be=job.file.rows, **last), headers=kept.headers)
@@ -105,7 +105,7 @@ def _require_size(spec: Spec, organization: Organization, *, is_direct: bool) ->
     if not bounds:
         return
     most = min(bounds)
-    if direct.rows_up_to(spec, organization, most) <= most:
+    if inline.rows_up_to(spec, organization, most) <= most:
         return
     if is_direct and most == settings.DIRECT_ROWS:
         detail = f"More than {most:,} tasks fit, too many for a direct export. Send background: true."

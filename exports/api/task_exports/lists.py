@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from exports.api.task_exports import shapes, wishes
 from exports.api.task_exports.shapes import LIMIT, ORDERS, ORGANIZATION, READ_ERRORS, STATES, TaskExportView, answer, page_and_limit
-from exports.services import direct
+from exports.services import inline
 from taskexport.api.calls import organization_of, stamp
 from taskexport.api.strict import parse_query
 from taskexport.errors import Invalid
@@ -58,7 +58,7 @@ class TaskListView(TaskExportView):
         skip, size = page_and_limit(query, LIMIT, MOST)
         body = {"sortBy": "createdTime", "sortOrder": "desc"} | query | {"download": "json"}
         wish = wishes.of_export(organization, {key: value for key, value in body.items() if key not in {"page", "limit"}}, None)
-        rows = direct.first_rows(wish.spec, organization, skip, size + 1)
+        rows = inline.first_rows(wish.spec, organization, skip, size + 1)
         return Response(answer(rows[:size], hasNext=len(rows) > size))
 
 
