@@ -286,13 +286,16 @@ Q_CLUSTER = {
 FILES_ROOT = VAR / "files"  # never below a static or media URL; directories 0700, files 0600
 SPOOL_ROOT = VAR / "spool"
 MAX_RUNNING = _number("MAX_RUNNING", 2, minimum=1)  # running jobs of one organization at once
-MAX_DIRECT = _number("MAX_DIRECT", 2, minimum=1)  # running exports of one organization inside requests at once
 DIRECT_ROWS = _number("DIRECT_ROWS", 100_000, minimum=1)  # the largest export inside a request
 TASK_EXPORT_ROWS = 1_000_000  # contract 4's largest XLSX and JSON
 LEASE_SECONDS = _number("LEASE_SECONDS", 60, minimum=5)
 RUN_SECONDS = 3300  # below the queue's own timeout, which would kill the process instead of ending the run
 FILE_DAYS = _number("FILE_DAYS", 30, minimum=1)
 LINK_SECONDS = 3600
+DIRECT_RUNNING = _number("DIRECT_RUNNING", 4, minimum=1)  # each keeps a web thread busy
+DIRECT_RUNNING_USER = _number("DIRECT_RUNNING_USER", 2, minimum=1)
+UPLOAD_MB = _number("UPLOAD_MB", 1024, minimum=1)  # an external runner's zip
+UPLOAD_UNPACKED_MB = _number("UPLOAD_UNPACKED_MB", 8192, minimum=1)  # and the CSV in it
 
 
 def _receipt_key() -> bytes | None:

@@ -507,7 +507,7 @@ def test_a_chore_that_breaks_keeps_no_other_from_its_turn(db: None, monkeypatch:
     def broken(*_: Any) -> Any:
         raise ValueError("canary")
 
-    monkeypatch.setattr("exports.services.jobs.OrmQ.objects.filter", broken)
+    monkeypatch.setattr("exports.services.jobs.ringing.OrmQ.objects.filter", broken)
     assert upkeep.tick("a") == {"reaped": 0, "swept": 0, "forgotten": 0}
     assert TickLease.objects.filter(until_at__lte=Now()).exists()
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +13,7 @@ from exports.models import ExportJob
 from exports.services import jobs, runner
 from exports.services.jobs import Claim
 from exports.services.specs import Wish
+from exports.services.supervising import worker_name
 from exports.states import JobStatus
 from taskexport.errors import AppError, Conflict, Invalid
 from tasks.models import Organization, User
@@ -30,7 +29,9 @@ class Failed(AppError):
 
 def begin(user: User, organization: Organization, wish: Wish) -> Claim:
     """The job of a checked wish, in progress in this process. Raises TooMany, Forbidden, NotFound."""
-    return jobs.create_running(user, organization, wish, f"{socket.gethostname()}:{os.getpid()} (web)")
+    jobs.require_create(user, organization, wish.spec)
+    claim = jobs.begin_direct(user, wish, organization, None, worker_name())
+    return Claim(ExportJob.objects.select_related("organization", "created_by").get(pk=claim.job.pk), claim.attempt)
 
 
 def run_now(claim: Claim) -> ExportJob:

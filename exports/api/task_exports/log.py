@@ -110,7 +110,7 @@ def _entry(request: Request, job: ExportJob) -> dict[str, Any]:
             "requestAt": stamp(job.created_at),
             "completedAt": stamp(job.finished_at),
             "email": job.created_by.email if job.created_by else None,
-            "fileUrl": absolute(request, files.link(user_of(request), file)) if file and files.is_present(file) else None,
+            "fileUrl": absolute(request, files.link(user_of(request), file)) if file and file.is_present else None,
             "fileType": job.format,
             "totalRecords": file.rows if file else None,
             "errorMessage": job.error or None,

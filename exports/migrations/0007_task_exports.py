@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('exports', '0005_export_configs'),
+        ('exports', '0006_external_and_direct'),
     ]
 
     operations = [
