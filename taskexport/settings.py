@@ -282,6 +282,20 @@ Q_CLUSTER = {
     },
 }
 
+# -- Mail: none is written where EMAIL_HOST is not set -------------------------------------------------------------
+EMAIL_HOST = _text("EMAIL_HOST", "")
+EMAIL_PORT = _number("EMAIL_PORT", 587, minimum=1)
+EMAIL_HOST_USER = _text("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = _text("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_SSL = _flag("EMAIL_USE_SSL", False)
+EMAIL_USE_TLS = _flag("EMAIL_USE_TLS", not EMAIL_USE_SSL)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = _text("DEFAULT_FROM_EMAIL", f"taskexport <noreply@{ALLOWED_HOSTS[0].lstrip('*.') or 'localhost'}>")
+if EMAIL_USE_SSL and EMAIL_USE_TLS:
+    raise ImproperlyConfigured("EMAIL_USE_SSL and EMAIL_USE_TLS: set one of them; SSL is for port 465, TLS (STARTTLS) for 587")
+# Where people open the service, for links in mails.
+SITE_URL = _text("SITE_URL", f"https://{ALLOWED_HOSTS[0].lstrip('*.')}" if PRODUCTION else "http://127.0.0.1:8000").rstrip("/")
+
 # -- Exports -------------------------------------------------------------------------------------------------------
 FILES_ROOT = VAR / "files"  # never below a static or media URL; directories 0700, files 0600
 SPOOL_ROOT = VAR / "spool"

@@ -138,19 +138,21 @@ def test_flows_and_hubs_by_name_and_page(client_of: ClientOf, viewer: User, outs
 def test_tasks_are_listed_as_an_export_writes_them(client_of: ClientOf, viewer: User, editor: User, outsider: User, acme: Organization) -> None:
     made = make_tasks(acme, editor)
     client, flow = client_of(viewer), str(made["flows"][0].pk)
-    for query in (
+    queries: list[dict[str, str]] = [
         {},
         {"status": "DONE"},
         {"flowId": flow},
         {"fields": "_id,title,floor", "sortBy": "title", "sortOrder": "asc"},
         {"doneBy": "leandro"},
-    ):
+    ]
+    for query in queries:
         assert client.get(f"{V3}/tasks", query).json()["data"] == rows(client_of(editor), {"download": "json", **query})
-    page = client.get(f"{V3}/tasks", {"limit": 4, "fields": "title"}).json()
+    page = client.get(f"{V3}/tasks", {"limit": "4", "fields": "title"}).json()
     assert (page["status"], page["hasNext"], [row["title"] for row in page["data"]]) == (True, True, [f"Task {number}" for number in (6, 5, 4, 3)])
-    rest = client.get(f"{V3}/tasks", {"limit": 4, "page": 2, "fields": "title"}).json()
+    rest = client.get(f"{V3}/tasks", {"limit": "4", "page": "2", "fields": "title"}).json()
     assert (rest["hasNext"], [row["title"] for row in rest["data"]]) == (False, ["Task 2", "Task 1"])
-    for query in ({"limit": 101}, {"status": "x"}, {"sortOrder": "x"}, {"sortBy": "x"}, {"fields": ""}, {"flowId": "x"}, {"download": "json"}):
+    wrong = ({"limit": "101"}, {"status": "x"}, {"sortOrder": "x"}, {"sortBy": "x"}, {"fields": ""}, {"flowId": "x"}, {"download": "json"})
+    for query in wrong:
         refused = client.get(f"{V3}/tasks", query)
         assert (refused.status_code, refused.json()["status"]) == (400, False), query
     assert client_of(outsider).get(f"{V3}/tasks").json()["data"] == []

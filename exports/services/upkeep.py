@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from exports import storage
 from exports.models import JobAttempt, TickLease
-from exports.services import jobs, uploads
+from exports.services import jobs, notifications, uploads
 from taskexport import idempotency
 from taskexport.logs import where
 from tasks import sessions
@@ -26,7 +26,13 @@ def tick(holder: str) -> dict[str, int]:
     """Does each unit on its own, so that one that breaks stops no other; returns what each did. Empty: another tick is at it."""
     if not _take_lease(holder):
         return {}
-    units: dict[str, Callable[[], int]] = {"reaped": jobs.reap, "rung": jobs.ring_for_waiting, "swept": sweep, "forgotten": _forget}
+    units: dict[str, Callable[[], int]] = {
+        "reaped": jobs.reap,
+        "rung": jobs.ring_for_waiting,
+        "swept": sweep,
+        "forgotten": _forget,
+        "mailed": notifications.deliver,
+    }
     done = {}
     try:
         for name, unit in units.items():

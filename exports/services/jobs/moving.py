@@ -10,7 +10,8 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from exports.models import ExportJob, JobAttempt, JobEvent
-from exports.states import SOURCES, JobStatus
+from exports.services import notifications
+from exports.states import ENDED, SOURCES, JobStatus
 from taskexport.errors import Conflict, NotFound
 from tasks.models import User
 
@@ -30,7 +31,10 @@ def move(
     number: int | None = None,
     **changes: Any,
 ) -> None:
-    """Moves the job to a status, with a line in its timeline. Raises Conflict (`wrong_status`, `stale_version`, `lost_attempt`), NotFound."""
+    """Moves the job to a status, with a line in its timeline, and with a mail to its maker where one is wanted at the end.
+
+    Raises Conflict (`wrong_status`, `stale_version`, `lost_attempt`), NotFound.
+    """
     allowed = SOURCES[to] if sources is None else SOURCES[to] & frozenset(sources)
 
     def check(job: ExportJob) -> None:
@@ -42,6 +46,8 @@ def move(
 
     job = _change(job_id, check, version_rev, status=to, **changes)
     record(job, kind, came_from=JobStatus(job.status), to=to, actor=actor, detail=detail, number=number or job.attempt)
+    if to in ENDED:
+        notifications.write(job_id, to, changes.get("error", ""), actor)
 
 
 def edit(job_id: Any, kind: str, sources: Collection[JobStatus], verb: str, *, version_rev: str | None = None, actor: User, **changes: Any) -> None:
