@@ -33,7 +33,7 @@ TICK_SECONDS = 60  # of one tick; what is left waits for the next
 TRY_SECONDS = 300  # longer than a try ever takes; after it another may
 BACKOFF_SECONDS = 60  # doubled at each failure
 BACKOFF_MAX_SECONDS = 6 * 3600
-MOST_TRIES = 10  # with the back-off this is about a day
+MOST_TRIES = 10  # with the back-off this is more than eight hours
 SUBJECT_CHARS = 150
 GONE = "nobody to tell"
 
