@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import struct
+import time
 import zipfile
 from collections.abc import Callable
 from datetime import timedelta
@@ -454,13 +456,13 @@ def test_of_two_runners_one_gets_the_job_and_of_two_files_one_is_published(clien
 def test_a_job_cancelled_in_mid_upload_leaves_no_file(client_of: ClientOf, editor: User, acme: Organization, monkeypatch: pytest.MonkeyPatch) -> None:
     client = client_of(editor)
     job = make(client, acme, "in progress")
-    put = storage.put
+    replace = os.replace
 
-    def put_and_cancel(*arguments: Any) -> None:
-        put(*arguments)
+    def replace_and_cancel(*paths: Any) -> None:
+        replace(*paths)
         jobs.cancel(editor, ExportJob.objects.get())
 
-    monkeypatch.setattr("exports.storage.put", put_and_cancel)
+    monkeypatch.setattr("os.replace", replace_and_cancel)
     refused(bring(client, job), 409, "wrong_status")
     assert ExportJob.objects.get().status == "cancelled"
     assert no_files()
@@ -488,9 +490,6 @@ def test_a_full_disk_is_503_and_the_job_stays(client_of: ClientOf, editor: User,
 
 
 def test_what_a_killed_upload_left_is_swept_after_a_day() -> None:
-    import os
-    import time
-
     old, young = (storage.spool_path(f"{name}{uploads.SUFFIX}") for name in ("old", "young"))
     for found in (old, young):
         found.write_bytes(b"x")
