@@ -69,6 +69,11 @@ def context(user: Any, job: Any) -> dict[str, Any]:
     }
 
 
+def _fits(name: str, job: ExportJob) -> bool:
+    """Whether the button of this name can do something for the job; a direct export runs once, in its request."""
+    return job.status in VERBS[name].sources and (job.runner != Runner.WEB or name == "cancel")
+
+
 def _in_words(job: ExportJob) -> str:
     try:
         return specs.in_words(Spec.from_json(job.spec))

@@ -131,7 +131,8 @@ def insist(say: Callable[..., AnyResult], *arguments: Any) -> AnyResult:
     """Says it to the database, again and again while that is away or locked, for as long as a lease."""
     until = time.monotonic() + settings.LEASE_SECONDS
     while True:
-        close_old_connections()  # ours has been idle for the whole run; the server may have ended it
+        if not connection.in_atomic_block:
+            close_old_connections()  # ours has been idle for the whole run; the server may have ended it
         try:
             return say(*arguments)
         except (OperationalError, InterfaceError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -39,8 +40,9 @@ class _IntoSpool(FileUploadHandler):
         assert self.spool is not None  # noqa: S101 - new_file comes first
         self.spool.write(raw_data)
 
+    # What the form shows of the file: its bytes are in the spool.
     def file_complete(self, file_size: int) -> UploadedFile:
-        return UploadedFile(file=None, name=self.file_name, content_type=self.content_type, size=file_size)
+        return UploadedFile(file=io.BytesIO(), name=self.file_name, content_type=self.content_type, size=file_size)
 
 
 @contextmanager
