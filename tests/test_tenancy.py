@@ -15,10 +15,10 @@ from django.test.client import encode_multipart
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.test import APIClient
 
-from exports.models import ExportJob, JobAttempt
+from exports.models import ExportConfig, ExportJob, JobAttempt
 from exports.services import files
 from tasks import access, demo
-from tasks.models import Organization, Role, Task, User
+from tasks.models import Flow, Hub, Organization, Role, Task, User
 from tests.api import JOBS, content, export, make_job, publish, rows, wish, zipped
 
 pytestmark = pytest.mark.django_db
@@ -64,6 +64,15 @@ TABLE: dict[str, Row] = {
     "export-job-explain": READ,
     "export-job-download": READ,
     "export-job-downloads": READ,
+    # Contract 4, asked about acme by its header.
+    "task-export": SIGNED_IN | {"POST": "401 404 403 200 200 403 404 404"},
+    "task-export-log": READ,
+    "task-export-tasks": READ,
+    "task-export-flows": READ,
+    "task-export-hubs": READ,
+    "task-export-configs": READ,
+    "task-export-config-create": SIGNED_IN | {"POST": "401 404 403 403 201 403 404 404"},
+    "task-export-config": READ | {"PUT": "401 404 403 403 200 403 404 404", "DELETE": "401 404 403 403 200 403 404 404"},
     # A link signed for each asker (for the anonymous: none of ours).
     "link": {"*": "405 405 405 405 405 405 405 405", "GET": "403 403 200 200 200 200 403 403"},
     "nothing": {"*": "404 404 404 404 404 404 404 404"},
@@ -135,6 +144,11 @@ def make(name: str, acme: Organization, editor: User) -> ExportJob:
     return ExportJob.objects.get(pk=job.pk)
 
 
+def state() -> list[Any]:
+    """All jobs and configs."""
+    return [*ExportJob.objects.order_by("pk").values(), *ExportConfig.objects.order_by("pk").values()]
+
+
 def body_for(name: str, method: str, acme: Organization) -> tuple[Any, str]:
     """The body, and its media type."""
     if name == "export-job-done" and method in {"POST", "PUT"}:
@@ -143,6 +157,10 @@ def body_for(name: str, method: str, acme: Organization) -> tuple[Any, str]:
     body: dict[str, Any] = {}
     if method == "POST" and name in {"export-jobs", "export-job-preflight", "export-direct-csv"}:
         body = wish(acme, name=CANARY, org_name=CANARY)
+    if name == "task-export" and method == "POST":
+        body = {"download": "json", "background": True}
+    if name in {"task-export-config", "task-export-config-create"} and method in {"POST", "PUT"}:
+        body = {"name": f"{CANARY} {method}", "fields": [{"id": "title", "component": "x", "title": CANARY}]}
     if name == "export-direct-csv":
         body.pop("type", None)
     if name == "export-job-progress":
@@ -158,6 +176,8 @@ def test_everybody_gets_what_the_table_says(askers: dict[str, User | None], acme
         client.force_authenticate(askers[asker])
     job = make(name, acme, editor)
     task = Task.objects.create(organization=acme, title=CANARY)
+    for model in (Flow, Hub):
+        model.objects.create(organization=acme, name=CANARY)
     for method in METHODS:
         for asker, status in zip(ASKERS, expected(name, method), strict=True):
             cache.clear()  # the throttles are not at stake here
@@ -165,9 +185,12 @@ def test_everybody_gets_what_the_table_says(askers: dict[str, User | None], acme
             token = files.link(user, job.file).rpartition("/")[2] if name == "link" and user else "x"
             url = "/" + path.replace("<str:job_id>", str(job.pk)).replace("<str:token>", token).replace("^.*$", f"v1/{uuid.uuid4()}")
             url += f"?task={task.pk}" if name == "export-job-explain" else ""
-            before = list(ExportJob.objects.order_by("pk").values())
+            config, _ = ExportConfig.objects.get_or_create(organization=acme, name=CANARY, defaults={"columns": [{"key": "title", "title": CANARY}]})
+            url = url.replace("<str:config_id>", str(config.pk))
+            headers = {"X-Organization": str(acme.pk)} if name.startswith("task-export") else {}
+            before = state()
             body, kind = body_for(name, method, acme)
-            response = clients[asker].generic(method, url, body, content_type=kind)
+            response = clients[asker].generic(method, url, body, content_type=kind, headers=headers)
             answer = b"".join(response.streaming_content) if response.streaming else response.content  # type: ignore[attr-defined]
             if response.status_code != status:
                 wrong.append(f"{method} {url} by {asker}: {response.status_code}, not {status}")
@@ -175,10 +198,11 @@ def test_everybody_gets_what_the_table_says(askers: dict[str, User | None], acme
                 said = answer + str(response.headers).encode()
                 if CANARY.encode() in said or (b"sha256" in said and name not in {"schema", "docs"}):
                     wrong.append(f"{method} {url} by {asker} tells of acme: {answer[:200]!r}")
-            if before != list(ExportJob.objects.order_by("pk").values()):
+            if before != state():
                 if status >= 400:
                     wrong.append(f"{method} {url} by {asker} was refused and changed something")
                 job = make(name, acme, editor)
+                ExportConfig.objects.all().delete()
     assert not wrong, "\n".join(wrong)
 
 
