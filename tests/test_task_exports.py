@@ -330,3 +330,24 @@ def test_a_background_export_is_named_after_the_organization(client: APIClient, 
     assert again.status_code == 201
     assert Task.objects.filter(organization=acme).count() == 6
     assert client.post(EXPORT, "[1]", content_type="application/json").status_code == 400
+
+
+def test_odd_attribute_keys_are_fields_like_any_other(client: APIClient, acme: Organization, made: dict[str, Any]) -> None:
+    odd = ['a"b', "1", "a.b", "$", "[0]", "é", "%s", "a\\b", "'", "a b", "*", "#", "-1"]
+    Task.objects.filter(pk=made["tasks"][0].pk).update(attributes={key: f"value of {key}" for key in [*odd, "a,b", " ", "x" * 300, ""]})
+    Task.objects.filter(pk=made["tasks"][1].pk).update(attributes=["title"])
+    (row,) = rows(client, {"download": "json", "fields": ",".join(odd), "sortBy": odd[0], "limit": 1})
+    assert row == {key: f"value of {key}" for key in odd}
+    for key in odd:
+        assert rows(client, {"download": "json", "fields": key, "sortBy": key, "limit": 1}) == [{key: f"value of {key}"}]
+        refused = post(client, {"download": "json", "fields": f"{key}x"})
+        assert refused.status_code == 400, key
+    whole = rows(client, {"download": "json", "limit": 1, "sortOrder": "asc"})[0]
+    assert list(whole) == [*FIELDS, *sorted([*odd, "a,b", "attributes. "], key=lambda key: key.removeprefix("attributes."))]
+
+
+def test_more_attributes_than_columns_are_refused_until_they_are_named(client: APIClient, made: dict[str, Any]) -> None:
+    Task.objects.filter(pk=made["tasks"][0].pk).update(attributes={f"a{number}": number for number in range(200)})
+    refused = post(client, {"download": "json"})
+    assert (refused.status_code, refused.json()["field_errors"][0]["field"]) == (400, "fields")
+    assert rows(client, {"download": "json", "fields": "a199", "sortOrder": "asc", "limit": 1}) == [{"a199": "199"}]

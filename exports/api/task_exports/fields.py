@@ -103,15 +103,17 @@ def everything(organization: Organization) -> list[dict[str, Any]]:
 def chosen(organization: Organization, text: str) -> list[dict[str, Any]]:
     """The columns of a comma list of keys. Raises Invalid."""
     keys = [key.strip() for key in text.split(",")]
-    found = {key: column(organization, key) for key in keys[: MOST_COLUMNS + 1]}
     if len(keys) > MOST_COLUMNS:
         raise Invalid.field("fields", f"A file has at most {MOST_COLUMNS} fields.")
-    wrong = [key for key, each in found.items() if each is None]
-    if wrong:
-        raise unknown("fields", wrong[0])
-    if len(found) < len(keys):
+    if len(set(keys)) < len(keys):
         raise Invalid.field("fields", "Name each field once.", "repeated")
-    return [each for each in found.values() if each]
+    found = []
+    for key in keys:
+        each = column(organization, key)
+        if each is None:
+            raise unknown("fields", key)
+        found.append(each)
+    return found
 
 
 def unknown(field: str, key: str) -> Invalid:
