@@ -11,6 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
+from exports.api.task_exports.fields import FIELDS
 from exports.models import ExportFile, ExportJob
 from exports.states import JobStatus
 from tasks.models import Flow, Organization, Task, User
@@ -146,7 +147,10 @@ def test_tasks_are_listed_as_an_export_writes_them(client_of: ClientOf, viewer: 
         {"doneBy": "leandro"},
     ]
     for query in queries:
-        assert client.get(f"{V3}/tasks", query).json()["data"] == rows(client_of(editor), {"download": "json", **query})
+        exported = rows(client_of(editor), {"download": "json", **query})
+        if "fields" not in query:  # then the list has no attributes
+            exported = [{key: value for key, value in row.items() if key in FIELDS} for row in exported]
+        assert client.get(f"{V3}/tasks", query).json()["data"] == exported
     page = client.get(f"{V3}/tasks", {"limit": "4", "fields": "title"}).json()
     assert (page["status"], page["hasNext"], [row["title"] for row in page["data"]]) == (True, True, [f"Task {number}" for number in (6, 5, 4, 3)])
     rest = client.get(f"{V3}/tasks", {"limit": "4", "page": "2", "fields": "title"}).json()

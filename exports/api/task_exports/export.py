@@ -47,7 +47,7 @@ class ExportView(TaskExportView):
         tags=[shapes.TAG],
         request=shapes.PostExportTask,
         parameters=[ORGANIZATION, OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
-        responses={200: shapes.ExportAnswer, **errors(400, 401, 403, 404, 409, 413, 415, 422, 429, 500)},
+        responses={200: shapes.ExportAnswer, **errors(400, 401, 403, 404, 409, 410, 413, 415, 422, 429, 500)},
         examples=[OpenApiExample("Direct", _EXAMPLE, request_only=True)],
     )
     def post(self, request: Request) -> Response:

@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from exports.api.task_exports import shapes, wishes
+from exports.api.task_exports.fields import FIELDS
 from exports.api.task_exports.shapes import LIMIT, ORDERS, ORGANIZATION, READ_ERRORS, STATES, TaskExportView, answer, page_and_limit
 from exports.services import inline
 from taskexport.api.calls import organization_of, stamp
@@ -34,7 +35,7 @@ class TaskListView(TaskExportView):
         tags=[shapes.TAG],
         parameters=[
             *_PAGES,
-            OpenApiParameter("fields", str, description="Fields by comma; all of them unless said."),
+            OpenApiParameter("fields", str, description="Fields by comma; unless said all of them, but no attributes of the organization's own."),
             OpenApiParameter("status", str, enum=STATES),
             OpenApiParameter("flowId", str, description="Ids of flows, by comma."),
             OpenApiParameter("hubId", str),
@@ -56,7 +57,7 @@ class TaskListView(TaskExportView):
             if not 0 < len(value) <= 10_000:
                 raise Invalid.field(key, "Write something, or leave the parameter out.")
         skip, size = page_and_limit(query, LIMIT, MOST)
-        body = {"sortBy": "createdTime", "sortOrder": "desc"} | query | {"download": "json"}
+        body = {"fields": ",".join(FIELDS), "sortBy": "createdTime", "sortOrder": "desc"} | query | {"download": "json"}
         wish = wishes.of_export(organization, {key: value for key, value in body.items() if key not in {"page", "limit"}}, None)
         rows = inline.first_rows(wish.spec, organization, skip, size + 1)
         return Response(answer(rows[:size], hasNext=len(rows) > size))

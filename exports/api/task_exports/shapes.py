@@ -218,6 +218,7 @@ _MEANINGS = {
     403: "The role is too low.",
     404: "There is no such thing, for you.",
     409: "The present state does not allow it, or the name is taken.",
+    410: "The file of the call that this one repeats has expired.",
     412: "If-Match is stale.",
     413: "The body is too large.",
     415: "The body is not JSON.",
