@@ -230,6 +230,7 @@ def test_a_reader_who_goes_ends_the_job_at_once(owner: User, acme: Organization)
 @pytest.mark.parametrize("fault", ["cancelled", "database"])
 def test_a_stream_that_breaks_never_looks_whole(owner: User, acme: Organization, fault: str) -> None:
     make_tasks(acme, 3000)
+    Task.objects.update(title="t" * 500)  # more than a block, so that there is something to break off
     stream = begin(owner, acme)
     next(stream)  # the header
     next(stream)
