@@ -44,6 +44,7 @@ class Query:
     params: tuple[Any, ...]
     count_sql: str
     count_params: tuple[Any, ...]
+    is_cut: bool = False  # to a window of its rows
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,10 @@ class Snapshot(Protocol):
 
     def count(self, query: Query) -> int:
         """How many rows there are."""
+        ...
+
+    def row_id(self, query: Query, place: int) -> int:
+        """The id of the row at this place of the file, from 1."""
         ...
 
     def estimate(self, query: Query) -> int | None:
@@ -109,18 +114,30 @@ def compile_query(spec: Spec, organization_ids: list[int]) -> Query:
     columns = spec.kinds()
     # An explicit alias a column: the same column may be chosen twice.
     chosen = {f"c{number}": column.expression for number, column in enumerate(columns)}
-    sql, params = _compile(rows.order_by(*order).annotate(**chosen, row_id=F("pk")).values_list(*chosen, "row_id"))
-    count_sql, count_params = _compile(rows.order_by().values_list("pk"))
-    return Query(columns, sql, params, f"SELECT count(*) FROM ({count_sql}{_COUNTED}", count_params)
+    picked, counted = rows.order_by(*order).annotate(**chosen, row_id=F("pk")).values_list(*chosen, "row_id"), rows.order_by().values_list("pk")
+    if spec.window:
+        # The only OFFSET: contracts with pages ask for it. Its count needs no order: it is cut at the same two places.
+        window = slice(spec.window["skip"], spec.window["skip"] + spec.window["most"])
+        picked, counted = picked[window], counted[window]
+    sql, params = _compile(picked)
+    count_sql, count_params = _compile(counted)
+    return Query(columns, sql, params, f"{_COUNT}{count_sql}{_COUNTED}", count_params, is_cut=spec.window is not None)
 
 
-_COUNTED = ") AS counted"
+_COUNT, _COUNTED = "SELECT count(*) FROM (", ") AS counted"
 
 
 def first(query: Query, rows: int) -> Query:
     """The same query cut to its first rows, and its count to as many."""
     limit = f" LIMIT {int(rows)}"
-    return replace(query, sql=query.sql + limit, count_sql=query.count_sql.removesuffix(_COUNTED) + limit + _COUNTED)
+    sql, counted = query.sql, query.count_sql.removeprefix(_COUNT).removesuffix(_COUNTED)
+    if query.is_cut:  # it has a LIMIT of its own
+        sql, counted = f"SELECT * FROM ({sql}) AS cut", f"SELECT * FROM ({counted}) AS cut"
+    return replace(query, sql=sql + limit, count_sql=_COUNT + counted + limit + _COUNTED)
+
+
+def _place(query: Query, place: int) -> str:
+    return f"SELECT row_id FROM ({query.sql}) AS chosen LIMIT 1 OFFSET {int(place) - 1}"
 
 
 def _compile(rows: QuerySet[Any, Any]) -> tuple[str, tuple[Any, ...]]:
@@ -164,6 +181,9 @@ class PostgresSnapshot:
 
     def count(self, query: Query) -> int:
         return int(self._connection.execute(query.count_sql, query.count_params).fetchone()[0])
+
+    def row_id(self, query: Query, place: int) -> int:
+        return int(self._connection.execute(_place(query, place), query.params).fetchone()[0])
 
     def estimate(self, query: Query) -> int | None:
         (plans,) = self._connection.execute(f"EXPLAIN (FORMAT JSON) {query.sql}", query.params).fetchone()
@@ -250,6 +270,9 @@ class SqliteSnapshot:
 
     def count(self, query: Query) -> int:
         return int(self._execute(query.count_sql, query.count_params).fetchone()[0])
+
+    def row_id(self, query: Query, place: int) -> int:
+        return int(self._execute(_place(query, place), query.params).fetchone()[0])
 
     def estimate(self, query: Query) -> int | None:
         return None

@@ -20,7 +20,7 @@ SOURCES: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.NEW: frozenset(),
     # from new by start; from failed and cancelled by retry; from in progress when a worker is lost or stops
     JobStatus.QUEUED: frozenset({JobStatus.NEW, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.IN_PROGRESS}),
-    JobStatus.IN_PROGRESS: frozenset({JobStatus.QUEUED}),
+    JobStatus.IN_PROGRESS: frozenset({JobStatus.QUEUED}),  # a direct export is born here
     JobStatus.DONE: frozenset({JobStatus.IN_PROGRESS}),
     JobStatus.FAILED: frozenset({JobStatus.NEW, JobStatus.QUEUED, JobStatus.IN_PROGRESS}),
     JobStatus.CANCELLED: frozenset({JobStatus.NEW, JobStatus.QUEUED, JobStatus.IN_PROGRESS}),

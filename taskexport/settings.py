@@ -249,7 +249,11 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "PREPROCESSING_HOOKS": ["taskexport.api.views.only_slashless_routes"],
-    "ENUM_NAME_OVERRIDES": {"JobStatusEnum": "exports.states.JobStatus"},
+    "ENUM_NAME_OVERRIDES": {
+        "JobStatusEnum": "exports.states.JobStatus",
+        "TaskStateEnum": "exports.api.task_exports.shapes.STATES",
+        "TaskExportStatusEnum": "exports.api.task_exports.shapes.LOG_STATES",
+    },
 }
 
 # -- Queue: a message is only a doorbell (docs/decisions) ----------------------------------------------------------
@@ -278,14 +282,34 @@ Q_CLUSTER = {
     },
 }
 
+# -- Mail: none is written where EMAIL_HOST is not set -------------------------------------------------------------
+EMAIL_HOST = _text("EMAIL_HOST", "")
+EMAIL_PORT = _number("EMAIL_PORT", 587, minimum=1)
+EMAIL_HOST_USER = _text("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = _text("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_SSL = _flag("EMAIL_USE_SSL", False)
+EMAIL_USE_TLS = _flag("EMAIL_USE_TLS", not EMAIL_USE_SSL)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = _text("DEFAULT_FROM_EMAIL", f"taskexport <noreply@{ALLOWED_HOSTS[0].lstrip('*.') or 'localhost'}>")
+if EMAIL_USE_SSL and EMAIL_USE_TLS:
+    raise ImproperlyConfigured("EMAIL_USE_SSL and EMAIL_USE_TLS: set one of them; SSL is for port 465, TLS (STARTTLS) for 587")
+# Where people open the service, for links in mails.
+SITE_URL = _text("SITE_URL", f"https://{ALLOWED_HOSTS[0].lstrip('*.')}" if PRODUCTION else "http://127.0.0.1:8000").rstrip("/")
+
 # -- Exports -------------------------------------------------------------------------------------------------------
 FILES_ROOT = VAR / "files"  # never below a static or media URL; directories 0700, files 0600
 SPOOL_ROOT = VAR / "spool"
 MAX_RUNNING = _number("MAX_RUNNING", 2, minimum=1)  # running jobs of one organization at once
+DIRECT_ROWS = _number("DIRECT_ROWS", 100_000, minimum=1)  # the largest export inside a request
+TASK_EXPORT_ROWS = 1_000_000  # contract 4's largest XLSX and JSON
 LEASE_SECONDS = _number("LEASE_SECONDS", 60, minimum=5)
 RUN_SECONDS = 3300  # below the queue's own timeout, which would kill the process instead of ending the run
 FILE_DAYS = _number("FILE_DAYS", 30, minimum=1)
 LINK_SECONDS = 3600
+DIRECT_RUNNING = _number("DIRECT_RUNNING", 4, minimum=1)  # each keeps a web thread busy
+DIRECT_RUNNING_USER = _number("DIRECT_RUNNING_USER", 2, minimum=1)
+UPLOAD_MB = _number("UPLOAD_MB", 1024, minimum=1)  # an external runner's zip
+UPLOAD_UNPACKED_MB = _number("UPLOAD_UNPACKED_MB", 8192, minimum=1)  # and the CSV in it
 
 
 def _receipt_key() -> bytes | None:

@@ -19,8 +19,8 @@ urlpatterns = [
     path("", include("exports.api.links")),
     path("api", not_found),
     path("api/", include("tasks.api")),
-    path("api/", include("exports.api.asking")),  # ahead of the jobs, whose ids its fixed names would be
     path("api/", include("exports.api.jobs")),
+    path("api/", include("exports.api.task_exports")),
     path(
         "api/",
         include(

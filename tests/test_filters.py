@@ -103,7 +103,12 @@ def holds(tree: dict[str, Any], row: dict[str, Any]) -> bool:
     if cell is None:
         return False
     if isinstance(cell, str):
-        answers = {"is": lambda: cell == value, "in": lambda: cell in value, "contains": lambda: _case(value) in _case(cell)}
+        answers = {
+            "is": lambda: cell == value,
+            "in": lambda: cell in value,
+            "is_any_case": lambda: _case(value) == _case(cell),
+            "contains": lambda: _case(value) in _case(cell),
+        }
         return answers.get(op, lambda: cell.startswith(value))()
     if isinstance(cell, date):
         bounds = [_bounds(cell, each) for each in (value if isinstance(value, list) else [value])]

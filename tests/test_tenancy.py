@@ -10,14 +10,16 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test.client import encode_multipart
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.test import APIClient
 
-from exports.models import ExportJob
+from exports.models import ExportConfig, ExportJob, JobAttempt
 from exports.services import files
 from tasks import access, demo
-from tasks.models import Organization, Role, Task, User
-from tests.api import JOBS, content, export, make_job, publish, rows, wish
+from tasks.models import Flow, Hub, Organization, Role, Task, User
+from tests.api import JOBS, content, export, make_job, publish, rows, wish, zipped
 
 pytestmark = pytest.mark.django_db
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -27,7 +29,10 @@ CANARY = "canary-6f1d2c"  # in all that acme has: nobody from outside ever sees 
 Row = dict[str, str]
 SIGNED_IN = {"POST": "401 405 405 405 405 405 405 405", "OPTIONS": "401 200 200 200 200 200 200 200"}
 READ = SIGNED_IN | {"GET": "401 404 200 200 200 200 404 404"}
-MOVE = SIGNED_IN | {"POST": "401 404 403 200 200 403 404 404"}
+MOVED = "401 404 403 200 200 403 404 404"
+MOVE = SIGNED_IN | {"POST": MOVED}
+BY_PUT = MOVE | {"PUT": MOVED}
+REST = "401 405 405 405 405 405 405 405"
 OPEN = {"*": "405 405 405 405 405 405 405 405", "OPTIONS": "200 200 200 200 200 200 200 200"}
 SIGN_IN = OPEN | {"POST": "400 400 400 400 400 400 400 400"}
 EVERYBODY = OPEN | {"GET": "200 200 200 200 200 200 200 200"}
@@ -42,8 +47,14 @@ TABLE: dict[str, Row] = {
     "receipt-key": EVERYBODY,
     "export-jobs": SIGNED_IN | {"GET": "401 200 200 200 200 200 200 200", "POST": "401 404 403 201 201 403 404 404"},
     "export-job-preflight": SIGNED_IN | {"POST": "401 404 403 200 200 403 404 404"},
-    "export-job": READ,
-    "export-job-start": MOVE | {"PUT": "401 404 403 200 200 403 404 404"},
+    "export-direct-csv": SIGNED_IN | {"POST": "401 403 403 403 403 200 403 403"},
+    "export-job": READ | {"DELETE": "401 404 403 403 204 403 404 404"},
+    "export-job-start": BY_PUT,
+    "export-job-in-progress": BY_PUT,
+    "export-job-progress": MOVE,
+    "export-job-done": BY_PUT,
+    "export-job-failed": BY_PUT,
+    "export-job-pin": SIGNED_IN | {"POST": REST, "PUT": MOVED, "DELETE": MOVED},
     "export-job-cancel": MOVE,
     "export-job-retry": MOVE,
     "export-job-again": SIGNED_IN | {"POST": "401 404 403 201 201 403 404 404"},
@@ -53,13 +64,30 @@ TABLE: dict[str, Row] = {
     "export-job-explain": READ,
     "export-job-download": READ,
     "export-job-downloads": READ,
+    # Contract 4, asked about acme by its header.
+    "task-export": SIGNED_IN | {"POST": "401 404 403 200 200 403 404 404"},
+    "task-export-log": READ,
+    "task-export-tasks": READ,
+    "task-export-flows": READ,
+    "task-export-hubs": READ,
+    "task-export-configs": READ,
+    "task-export-config-create": SIGNED_IN | {"POST": "401 404 403 403 201 403 404 404"},
+    "task-export-config": READ | {"PUT": "401 404 403 403 200 403 404 404", "DELETE": "401 404 403 403 200 403 404 404"},
     # A link signed for each asker (for the anonymous: none of ours).
     "link": {"*": "405 405 405 405 405 405 405 405", "GET": "403 403 200 200 200 200 403 403"},
     "nothing": {"*": "404 404 404 404 404 404 404 404"},
 }
-REST = "401 405 405 405 405 405 405 405"
 # The status that a job must have for the call to succeed; done, with a file, for the others.
-NEEDS = {"export-job-start": "new", "export-job-cancel": "new", "export-job-retry": "failed"}
+NEEDS = {
+    "export-job-start": "new",
+    "export-job-cancel": "new",
+    "export-job-retry": "failed",
+    "export-job-in-progress": "queued",
+    "export-job-progress": "in progress",
+    "export-job-done": "in progress",
+    "export-job-failed": "in progress",
+}
+EXTERNAL = {name for name, status in NEEDS.items() if status in {"queued", "in progress"}}
 
 
 def routes(patterns: list[Any], prefix: str = "") -> Iterator[tuple[str, str, Any]]:
@@ -105,14 +133,39 @@ def askers(request: pytest.FixtureRequest, globex: Organization) -> dict[str, Us
 
 def make(name: str, acme: Organization, editor: User) -> ExportJob:
     job = make_job(acme, editor, NEEDS.get(name, "failed"), name=CANARY, org_name=CANARY, error=CANARY)
+    if name in EXTERNAL:
+        ExportJob.objects.filter(pk=job.pk).update(runner="external")
+        if NEEDS[name] == "in progress":
+            ExportJob.objects.filter(pk=job.pk).update(attempt=1)
+            JobAttempt.objects.create(job=job, number=1, token=uuid.uuid4().hex[:16], worker=f"user:{editor.pk}")
     if name not in NEEDS:
         publish(job)
         ExportJob.objects.filter(pk=job.pk).update(status="done")
     return ExportJob.objects.get(pk=job.pk)
 
 
-def body_for(name: str, method: str, acme: Organization) -> str:
-    return json.dumps(wish(acme, name=CANARY, org_name=CANARY) if name in {"export-jobs", "export-job-preflight"} and method == "POST" else {})
+def state() -> list[Any]:
+    """All jobs and configs."""
+    return [*ExportJob.objects.order_by("pk").values(), *ExportConfig.objects.order_by("pk").values()]
+
+
+def body_for(name: str, method: str, acme: Organization) -> tuple[Any, str]:
+    """The body, and its media type."""
+    if name == "export-job-done" and method in {"POST", "PUT"}:
+        file = SimpleUploadedFile(f"{CANARY}.csv.zip", zipped(), content_type="application/zip")
+        return encode_multipart("boundary", {"file": file}), "multipart/form-data; boundary=boundary"
+    body: dict[str, Any] = {}
+    if method == "POST" and name in {"export-jobs", "export-job-preflight", "export-direct-csv"}:
+        body = wish(acme, name=CANARY, org_name=CANARY)
+    if name == "task-export" and method == "POST":
+        body = {"download": "json", "background": True}
+    if name in {"task-export-config", "task-export-config-create"} and method in {"POST", "PUT"}:
+        body = {"name": f"{CANARY} {method}", "fields": [{"id": "title", "component": "x", "title": CANARY}]}
+    if name == "export-direct-csv":
+        body.pop("type", None)
+    if name == "export-job-progress":
+        body["rows_done"] = 1
+    return json.dumps(body), "application/json"
 
 
 @pytest.mark.parametrize(("path", "name"), ROUTES, ids=[path for path, _ in ROUTES])
@@ -123,6 +176,8 @@ def test_everybody_gets_what_the_table_says(askers: dict[str, User | None], acme
         client.force_authenticate(askers[asker])
     job = make(name, acme, editor)
     task = Task.objects.create(organization=acme, title=CANARY)
+    for model in (Flow, Hub):
+        model.objects.create(organization=acme, name=CANARY)
     for method in METHODS:
         for asker, status in zip(ASKERS, expected(name, method), strict=True):
             cache.clear()  # the throttles are not at stake here
@@ -130,8 +185,12 @@ def test_everybody_gets_what_the_table_says(askers: dict[str, User | None], acme
             token = files.link(user, job.file).rpartition("/")[2] if name == "link" and user else "x"
             url = "/" + path.replace("<str:job_id>", str(job.pk)).replace("<str:token>", token).replace("^.*$", f"v1/{uuid.uuid4()}")
             url += f"?task={task.pk}" if name == "export-job-explain" else ""
-            before = list(ExportJob.objects.order_by("pk").values())
-            response = clients[asker].generic(method, url, body_for(name, method, acme), content_type="application/json")
+            config, _ = ExportConfig.objects.get_or_create(organization=acme, name=CANARY, defaults={"columns": [{"key": "title", "title": CANARY}]})
+            url = url.replace("<str:config_id>", str(config.pk))
+            headers = {"X-Organization": str(acme.pk)} if name.startswith("task-export") else {}
+            before = state()
+            body, kind = body_for(name, method, acme)
+            response = clients[asker].generic(method, url, body, content_type=kind, headers=headers)
             answer = b"".join(response.streaming_content) if response.streaming else response.content  # type: ignore[attr-defined]
             if response.status_code != status:
                 wrong.append(f"{method} {url} by {asker}: {response.status_code}, not {status}")
@@ -139,10 +198,11 @@ def test_everybody_gets_what_the_table_says(askers: dict[str, User | None], acme
                 said = answer + str(response.headers).encode()
                 if CANARY.encode() in said or (b"sha256" in said and name not in {"schema", "docs"}):
                     wrong.append(f"{method} {url} by {asker} tells of acme: {answer[:200]!r}")
-            if before != list(ExportJob.objects.order_by("pk").values()):
+            if before != state():
                 if status >= 400:
                     wrong.append(f"{method} {url} by {asker} was refused and changed something")
                 job = make(name, acme, editor)
+                ExportConfig.objects.all().delete()
     assert not wrong, "\n".join(wrong)
 
 

@@ -12,6 +12,7 @@ from exports.datasets.known import CONFIG_VERSION, DATASETS
 from taskexport.errors import AppError
 
 SPEC_VERSION = 1
+LATER = {"window": None, "naming": "job"}  # what version 1 did not have at first, and what it means where it is not said
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,18 @@ class Spec:
     sort: list[dict[str, str]] = field(default_factory=list)  # empty: by created_at; the id comes last
     config_version: int = CONFIG_VERSION
     config_id: int | None = None  # of a saved config, whose name is `config`
+    window: dict[str, int] | None = None  # of the rows in their order: `skip` so many, then at most `most`
+    naming: str = "job"  # how the file is called, one of the runner's NAMINGS
     spec_version: int = SPEC_VERSION
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {
+        # What only some specs say is left out of the others: a release from before can read those.
+        stored = asdict(self) | {
             "columns": list(self.columns),
             "created_from": self.created_from.isoformat(),
             "created_before": self.created_before and self.created_before.isoformat(),
         }
+        return {name: value for name, value in stored.items() if name not in LATER or value != LATER[name]}
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> Spec:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from django.db.models import F, TextField, Value
+from django.db.models import Case as Cases
+from django.db.models import F, TextField, Value, When
 from django.db.models.functions import Coalesce, NullIf
 
 from exports.cells import Kind
 from exports.datasets.declared import Dataset, columns
 from exports.expressions import AssigneeNames
-from tasks.models import Case, Subject, Task
+from tasks.models import Case, Subject, Task, TaskStatus
 
+# How far a task is in three words: contract 4's.
+_STATE = Cases(
+    When(status=TaskStatus.COMPLETE, then=Value("DONE")),
+    When(assignee__isnull=False, then=Value("ONGOING")),
+    default=Value("UNASSIGNED"),
+    output_field=TextField(),
+)
 _CREATED_BY = Coalesce(NullIf(F("created_by__name"), Value("")), F("created_by__email"), output_field=TextField())
 _TASKS = columns(
     ("id", "id", Kind.INTEGER, "id"),
@@ -17,6 +25,7 @@ _TASKS = columns(
     ("title", "title", Kind.TEXT, "title"),
     ("body", "instructions", Kind.TEXT, "body"),
     ("status", "status", Kind.TEXT, "status"),
+    ("task_state", "task state", Kind.TEXT, _STATE),
     ("assignee", "assignee", Kind.TEXT, "assignee__name"),
     ("assignee_email", "assignee e-mail", Kind.TEXT, "assignee__email"),
     ("assignees", "assignees", Kind.TEXT, AssigneeNames(F("id"))),

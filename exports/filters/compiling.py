@@ -12,7 +12,7 @@ from django.db.models.lookups import Exact, GreaterThan, GreaterThanOrEqual, In,
 from exports.cells import Kind
 from exports.datasets import Column, Dataset
 from exports.datasets.chosen import TIMES
-from exports.expressions import Bytewise, ContainsText
+from exports.expressions import AnyCase, Bytewise, ContainsText
 from exports.filters import values
 from exports.filters.operators import NEGATIONS
 from taskexport.errors import AppError
@@ -61,6 +61,8 @@ def _held(column: Column, op: str, value: Any, zone: str) -> Q:
 
     if op == "in":
         return there & Q(In(source, [of(each) for each in value]))
+    if op == "is_any_case":
+        return there & Q(Exact(AnyCase(source), AnyCase(of(value))))
     if op == "contains":
         return there & Q(ContainsText(source, of(value)))
     if op == "starts_with":

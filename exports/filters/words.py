@@ -10,6 +10,7 @@ from exports.datasets import Dataset
 WORDS = {
     "is": "is",
     "is_not": "is not",
+    "is_any_case": "is, in any case of letters,",
     "in": "is one of",
     "not_in": "is none of",
     "contains": "contains",

@@ -18,6 +18,7 @@ class ExportConfig(models.Model):
     dataset = models.CharField(max_length=40, default="tasks")
     columns = models.JSONField()
     filter = models.JSONField(null=True, blank=True, help_text="Its relative times are pinned when a job is made.")
+    extra = models.JSONField(default=dict, blank=True, help_text="What a contract says of the config beyond what exports know, by contract.")
     timezone = models.CharField(max_length=64, default="UTC")
     date_format = models.CharField(max_length=10, default="iso")
     version = models.PositiveIntegerField(default=1)

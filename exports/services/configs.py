@@ -20,7 +20,7 @@ from tasks.models.fields import zones
 
 NAME_LENGTH = 200
 DESCRIPTION_LENGTH = 2000
-FIELDS = ("name", "description", "dataset", "columns", "filter", "timezone", "date_format")
+FIELDS = ("name", "description", "dataset", "columns", "filter", "timezone", "date_format", "extra")
 
 
 def visible(user: Any, organization: Organization) -> QuerySet[ExportConfig]:
@@ -38,13 +38,19 @@ def get(user: Any, organization: Organization, config_id: Any) -> ExportConfig:
     return found
 
 
+def require_change(user: Any, organization: Organization) -> None:
+    """Raises Forbidden or NotFound unless the user may change the organization's configs."""
+    access.require(user, Action.ADMINISTER, organization)
+
+
 def create(user: User, organization: Organization, values: dict[str, Any]) -> ExportConfig:
-    """A new config of `name`, `columns` and, optional, `description`, `dataset`, `filter`, `timezone`, `date_format`.
+    """A new config of `name`, `columns` and, optional, `description`, `dataset`, `filter`, `timezone`, `date_format`, and `extra`
+    (what a contract keeps of its own).
 
     Raises Invalid, Conflict where the name is taken, Forbidden, NotFound.
     """
-    access.require(user, Action.ADMINISTER, organization)
-    checked = _checked({"description": "", "dataset": "tasks", "filter": None, "timezone": "UTC", "date_format": "iso"} | values)
+    require_change(user, organization)
+    checked = _checked({"description": "", "dataset": "tasks", "filter": None, "timezone": "UTC", "date_format": "iso", "extra": {}} | values)
     try:
         with transaction.atomic():
             return ExportConfig.objects.create(organization=organization, created_by=user, **checked)
@@ -57,7 +63,7 @@ def update(user: User, config: ExportConfig, values: dict[str, Any], *, version:
 
     Raises Invalid, Conflict where it is stale or the name is taken, Forbidden, NotFound.
     """
-    access.require(user, Action.ADMINISTER, config.organization)
+    require_change(user, config.organization)
     checked = _checked({name: getattr(config, name) for name in FIELDS} | values)
     rows = ExportConfig.objects.filter(pk=config.pk, version=config.version if version is None else version)
     try:
@@ -75,7 +81,7 @@ def update(user: User, config: ExportConfig, values: dict[str, Any], *, version:
 
 def delete(user: User, config: ExportConfig) -> None:
     """Removes it; jobs keep what they froze. May be called twice. Raises Forbidden, NotFound."""
-    access.require(user, Action.ADMINISTER, config.organization)
+    require_change(user, config.organization)
     ExportConfig.objects.filter(pk=config.pk).delete()
 
 

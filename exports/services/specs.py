@@ -19,6 +19,8 @@ from tasks.models.fields import zones
 
 NAME_LENGTH = 200
 TYPES = (*CONFIGS, "custom")
+# Bounds that leave no task out; a day's room on both sides is for time zones.
+EVER = {"creation_start_date": "0001-01-02", "creation_end_date": "9999-12-30"}
 
 
 @dataclass(frozen=True)
@@ -84,11 +86,14 @@ def moment(text: str) -> Moment:
     return Moment(at, width)
 
 
+_FIRST, _LAST = moment(EVER["creation_start_date"]), moment(EVER["creation_end_date"])
+
+
 def make(values: dict[str, Any], config: ExportConfig | None = None, *, now: datetime | None = None) -> Wish:
     """A wish from plain values: `org_name`, `name`, `type`, `creation_start_date`, `creation_end_date` (texts or Moments),
     `format` (default csv) with its `options`, `timezone` (default UTC), `date_format`, and for type custom `dataset` and `columns`;
-    `filter` (its relative times are pinned to `now`) and `sort`. A saved `config` gives what is not said, and its filter must hold too.
-    Raises Invalid with all that is wrong at once."""
+    `filter` (its relative times are pinned to `now`) and `sort`; `window` and `naming` as a Spec has them. A saved `config` gives
+    what is not said, and its filter must hold too. Raises Invalid with all that is wrong at once."""
     errors: list[FieldError] = []
     given = values
     if config:
@@ -161,6 +166,8 @@ def make(values: dict[str, Any], config: ExportConfig | None = None, *, now: dat
         options=options,
         filter=tree,
         sort=sort,
+        window=values.get("window"),
+        naming=values.get("naming", "job"),
     )
     return Wish(values["org_name"], values["name"], values["type"], start.at, end.stated, spec)
 
@@ -194,6 +201,10 @@ def _saved_columns(given: dict[str, Any], config: ExportConfig) -> tuple[dict[st
 def in_words(spec: Spec) -> str:
     """The spec's filter as a sentence."""
     end = f" up to, but not at, {spec.created_before.isoformat()}" if spec.created_before else ""
+    created = (
+        "" if spec.created_from <= _FIRST.at and spec.created_before in {None, _LAST.until} else f" created from {spec.created_from.isoformat()}{end}"
+    )
     where = f", where {filters.in_words(spec.filter, DATASETS[spec.dataset])}" if spec.filter else ""
     order = f", sorted by {filters.sort_in_words(spec.sort)}" if spec.sort else ""
-    return f"{spec.dataset} created from {spec.created_from.isoformat()}{end}{where}{order}"
+    window = f", rows {spec.window['skip'] + 1} to {spec.window['skip'] + spec.window['most']}" if spec.window else ""
+    return f"{spec.dataset}{created}{where}{order}{window}"

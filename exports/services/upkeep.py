@@ -11,13 +11,14 @@ from django.db.models.functions import Now
 
 from exports import storage
 from exports.models import JobAttempt, TickLease
-from exports.services import jobs
+from exports.services import jobs, notifications, uploads
 from taskexport import idempotency
 from taskexport.logs import where
 from tasks import sessions
 
 log = logging.getLogger(__name__)
 
+UPLOAD_SECONDS = 24 * 3600  # no upload takes longer; one that is older was cut off with its process
 TICK_LEASE_SECONDS = 240  # longer than a tick ever takes; the control cluster kills it at 300
 
 
@@ -25,7 +26,13 @@ def tick(holder: str) -> dict[str, int]:
     """Does each unit on its own, so that one that breaks stops no other; returns what each did. Empty: another tick is at it."""
     if not _take_lease(holder):
         return {}
-    units: dict[str, Callable[[], int]] = {"reaped": jobs.reap, "rung": jobs.ring_for_waiting, "swept": sweep, "forgotten": _forget}
+    units: dict[str, Callable[[], int]] = {
+        "reaped": jobs.reap,
+        "rung": jobs.ring_for_waiting,
+        "swept": sweep,
+        "forgotten": _forget,
+        "mailed": notifications.deliver,
+    }
     done = {}
     try:
         for name, unit in units.items():
@@ -58,7 +65,7 @@ def sweep() -> int:
             swept += _sweep_one(attempt)
         except OSError as error:  # the next tick tries again; the others do not wait for it
             log.warning("not swept", extra={"job": str(attempt.job_id), "attempt": attempt.number, "error": type(error).__name__})
-    return swept
+    return swept + storage.delete_old_spools(uploads.SUFFIX, UPLOAD_SECONDS)
 
 
 def _sweep_one(attempt: JobAttempt) -> int:

@@ -1,0 +1,171 @@
+"""Mails about ended jobs: one each, through a real SMTP server, again after a failure, never about what one did oneself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from exports import worker
+from exports.models import Delivery, DeliveryState, ExportFile, ExportJob
+from exports.services import jobs, notifications, specs, upkeep
+from tasks.models import Member, Organization, User
+from tests import making, smtp
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def server(settings: Any) -> Iterator[smtp.Server]:
+    with smtp.running() as server:
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_USE_TLS = "127.0.0.1", server.port, False
+        settings.SITE_URL = "https://exports.example.com"
+        yield server
+
+
+def queued(user: User, organization: Organization, *, notify: bool = True, name: str = "Tasks & <more>\nof May") -> ExportJob:
+    wish = specs.make({"org_name": "x", "name": name, "type": "basic", **making.EVERYTHING})
+    job = jobs.create(user, organization, wish, notify=notify)
+    jobs.start(user, job)
+    return job
+
+
+def later() -> None:
+    """What waits is due."""
+    Delivery.objects.filter(state=DeliveryState.PENDING).update(next_at=datetime.now(UTC) - timedelta(seconds=1))
+
+
+def test_a_done_job_is_told_once(server: smtp.Server, editor: User, acme: Organization) -> None:
+    making.make_tasks(acme, 3)
+    job = queued(editor, acme)
+    assert not Delivery.objects.exists()
+    worker.run_next()
+    waiting = Delivery.objects.get()
+    assert (waiting.job_id, waiting.to, waiting.about, waiting.state) == (job.pk, editor, "done", "pending")
+    assert upkeep.tick("here")["mailed"] == 1
+    assert notifications.deliver() == 0
+    (mail,) = server.mails
+    file = ExportFile.objects.get()
+    assert (mail["To"], mail["Subject"]) == (editor.email, "Export ready: Tasks & <more> of May")
+    assert mail["Message-ID"] == waiting.message_id
+    assert mail["Message-ID"].endswith("@exports.example.com>")
+    text, html = (mail.get_body([kind]).get_content() for kind in ("plain", "html"))
+    for said in ("Rows: 3", file.name, file.expires_at.strftime("%Y-%m-%d"), f"https://exports.example.com/admin/exports/exportjob/{job.pk}/change/"):
+        assert said in text
+        assert said in html
+    assert 'The export "Tasks & <more> of May" of Acme is ready.' in text
+    assert "<b>Tasks &amp; &lt;more&gt; of May</b>" in html
+    assert not re.search(r"/d/|signature|download", text + html)
+    sent = Delivery.objects.get()
+    assert (sent.state, sent.attempts, sent.error) == ("sent", 1, "")
+    assert sent.sent_at
+
+
+def test_a_failed_job_is_told_with_its_reason(server: smtp.Server, editor: User, acme: Organization) -> None:
+    queued(editor, acme)
+    Member.objects.filter(user=editor).update(role="viewer")
+    worker.run_next()
+    assert notifications.deliver() == 1
+    (mail,) = server.mails
+    assert mail["Subject"] == "Export failed: Tasks & <more> of May"
+    assert ExportJob.objects.get().error in mail.get_body(["plain"]).get_content()
+
+
+def test_only_whoever_wants_a_mail_and_does_not_know_yet_gets_one(
+    server: smtp.Server, editor: User, admin: User, acme: Organization, settings: Any
+) -> None:
+    queued(editor, acme, notify=False)
+    worker.run_next()
+    jobs.cancel(editor, queued(editor, acme))
+    service = User.objects.create_user("service@service.invalid", is_service=True)
+    Member.objects.create(organization=acme, user=service, role="editor", name="Service")
+    queued(service, acme)
+    worker.run_next()
+    assert not Delivery.objects.exists()
+    jobs.cancel(admin, queued(editor, acme))
+    assert (Delivery.objects.get().about, Delivery.objects.get().reason) == ("cancelled", "cancelled")
+    settings.EMAIL_HOST = ""
+    queued(editor, acme)
+    worker.run_next()
+    assert Delivery.objects.count() == 1
+
+
+def test_a_mail_is_tried_again_with_the_same_id_and_at_last_given_up(server: smtp.Server, editor: User, acme: Organization) -> None:
+    queued(editor, acme)
+    worker.run_next()
+    server.answer = "451 not now, editor@example.com"
+    assert notifications.deliver() == 0
+    first = Delivery.objects.get()
+    assert (first.state, first.attempts, first.error) == ("pending", 1, "SMTPDataError 451")
+    assert first.next_at > datetime.now(UTC) + timedelta(seconds=30)
+    assert notifications.deliver() == 0  # not before its time
+    assert Delivery.objects.get().attempts == 1
+    later()
+    server.answer = "250 taken"
+    assert notifications.deliver() == 1
+    assert [mail["Message-ID"] for mail in server.mails] == [first.message_id]
+    Delivery.objects.update(state="pending", attempts=notifications.MOST_TRIES - 1)
+    later()
+    server.answer = "451 not now"
+    notifications.deliver()
+    assert Delivery.objects.get().state == "dead"
+    later()
+    assert notifications.deliver() == 0
+
+
+def test_a_refused_address_is_given_up_at_once_and_the_next_mail_goes_out(
+    server: smtp.Server, editor: User, acme: Organization, caplog: pytest.LogCaptureFixture
+) -> None:
+    queued(editor, acme)
+    worker.run_next()
+    server.recipient = "550 no such editor@example.com"
+    assert notifications.deliver() == 0
+    dead = Delivery.objects.get()
+    assert (dead.state, dead.error) == ("dead", "SMTPRecipientsRefused 550")
+    assert editor.email not in caplog.text
+    server.recipient = ""
+    queued(editor, acme)
+    worker.run_next()
+    assert notifications.deliver() == 1
+
+
+def test_a_sender_that_died_half_way_sends_again_with_the_same_id(server: smtp.Server, editor: User, acme: Organization) -> None:
+    queued(editor, acme)
+    worker.run_next()
+    claimed = notifications._claim()
+    assert claimed
+    notifications.message(claimed).send()  # and here it dies
+    assert notifications.deliver() == 0  # somebody may be at it
+    later()
+    assert notifications.deliver() == 1
+    assert [mail["Message-ID"] for mail in server.mails] == [claimed.message_id] * 2
+
+
+def test_whoever_left_is_told_nothing(server: smtp.Server, editor: User, acme: Organization) -> None:
+    queued(editor, acme)
+    worker.run_next()
+    Member.objects.filter(user=editor).delete()
+    assert notifications.deliver() == 0
+    assert (Delivery.objects.get().state, server.mails) == ("dead", [])
+
+
+def test_a_server_that_is_away_stops_nothing(server: smtp.Server, editor: User, acme: Organization, settings: Any) -> None:
+    settings.EMAIL_PORT = 9  # nobody listens
+    queued(editor, acme)
+    worker.run_next()
+    assert notifications.deliver() == 0
+    assert ExportJob.objects.get().status == "done"
+    assert Delivery.objects.get().error == "ConnectionRefusedError"
+
+
+def test_nothing_is_told_of_an_end_that_was_rolled_back(server: smtp.Server, editor: User, acme: Organization) -> None:
+    queued(editor, acme)
+    claim = jobs.claim("here")
+    assert claim
+    with pytest.raises(AttributeError):
+        jobs.publish(claim, None)  # type: ignore[arg-type]
+    assert (ExportJob.objects.get().status, Delivery.objects.exists()) == ("in progress", False)
