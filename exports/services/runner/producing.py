@@ -1,0 +1,138 @@
+"""The file of an attempt: spooled, checked, stored, with its receipt."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from exports import sources, storage
+from exports.datasets import Spec
+from exports.formats import FORMATS, content_type, stem
+from exports.formats.archive import TooLarge
+from exports.formats.base import Target
+from exports.formats.issues import Issue, Issues
+from exports.models import ExportFile
+from exports.services import jobs, receipts, specs
+from exports.services.jobs import Claim
+from exports.services.runner.supervising import Pulse
+from taskexport.errors import AppError
+
+CHECK_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Spooled:
+    """A file as it was written: bytes, hash, rows counted and written in the snapshot of that time, and what it could not hold."""
+
+    size: int
+    sha256: str
+    counted: int
+    written: int
+    snapshot_at: datetime
+    issues: list[Issue]
+
+
+def produce(claim: Claim, pulse: Pulse) -> tuple[ExportFile, list[Issue]]:
+    """Spools, checks and stores the file of this attempt; whatever it made is gone again if it raises."""
+    job = claim.job
+    jobs.run_rights(job)
+    spec = Spec.from_json(job.spec)
+    storage.require_space()
+    spool = storage.spool_path(claim.attempt.spool_name)
+    try:
+        try:
+            spooled = _spool(claim, pulse, spec, spool)
+        except TooLarge:
+            spool.unlink()
+            spooled = _spool(claim, pulse, spec, spool, large=True)
+        if spooled.written != spooled.counted:
+            raise AppError(f"The file has {spooled.written} rows where the database counted {spooled.counted}.", code="incomplete")
+        _check_spool(spool, spooled.size, spooled.sha256, pulse)
+        extension = FORMATS[spec.format].extension(spec.options, spooled.counted)
+        name = f"{stem(job.pk)}.{extension}"
+        receipt = _receipt(claim, spec, name, spooled)
+        key = f"{claim.attempt.key_prefix}/{name}"
+        storage.put(spool, key)
+    finally:
+        spool.unlink(missing_ok=True)
+    file = ExportFile(
+        job=job,
+        attempt=claim.attempt.number,
+        key=key,
+        name=name,
+        content_type=content_type(extension),
+        size=spooled.size,
+        sha256=spooled.sha256,
+        rows=spooled.written,
+        receipt=receipts.sign(receipt),
+        expires_at=datetime.now(UTC) + timedelta(days=settings.FILE_DAYS),
+    )
+    return file, spooled.issues
+
+
+def _spool(claim: Claim, pulse: Pulse, spec: Spec, path: Path, *, large: bool = False) -> Spooled:
+    """Writes the file of one snapshot."""
+    job = claim.job
+    format_ = FORMATS[spec.format]
+    assert job.organization_id is not None  # noqa: S101 - only direct exports have none, and they never come here
+    query = sources.compile_query(spec, [job.organization_id])
+    digest, size = hashlib.sha256(), 0
+    with storage.open_spool(path) as spool, sources.snapshot(format_.style(spec)) as snapshot:
+        snapshot_at = datetime.now(UTC)
+        pulse.snapshot, pulse.at_first_row = snapshot, True
+        try:
+            counted = snapshot.count(query)
+            pulse.rows_total = counted
+            pulse.check()
+            issues = Issues(counted)
+            for piece in format_.write(snapshot, query, spec, Target(counted, stem(job.pk), snapshot_at, issues, large)):
+                pulse.at_first_row = pulse.at_first_row and not snapshot.rows_read
+                digest.update(piece)
+                size += spool.write(piece)
+                pulse.beat()
+            written = snapshot.rows_read
+        finally:
+            pulse.snapshot, pulse.at_first_row = None, False
+    return Spooled(size, digest.hexdigest(), counted, written, snapshot_at, issues.found)
+
+
+def _check_spool(path: Path, size: int, sha256: str, pulse: Pulse) -> None:
+    """Reads the file back: what lies on the disk must be what was written. Raises OSError."""
+    digest, found = hashlib.sha256(), 0
+    with path.open("rb") as spool:
+        while piece := spool.read(CHECK_BYTES):
+            digest.update(piece)
+            found += len(piece)
+            pulse.beat()
+    if found != size or digest.hexdigest() != sha256:
+        raise OSError("the spooled file differs from what was written")
+
+
+def _receipt(claim: Claim, spec: Spec, name: str, spooled: Spooled) -> dict[str, Any]:
+    job = claim.job
+    return {
+        "receipt_version": receipts.RECEIPT_VERSION,
+        "job": str(job.pk),
+        "attempt": claim.attempt.number,
+        "organization": str(job.organization.uuid) if job.organization else None,
+        "requested_by": job.created_by_id,
+        "file": name,
+        "format": spec.format,
+        "size": spooled.size,
+        "sha256": spooled.sha256,
+        "rows_counted": spooled.counted,
+        "rows_written": spooled.written,
+        "issues": len(spooled.issues),
+        "columns": list(spec.columns),
+        "missing_columns": spec.missing(),
+        "filter_in_words": specs.in_words(spec),
+        "spec": spec.to_json(),
+        "spec_version": spec.spec_version,
+        "timezone": spec.timezone,
+        "snapshot_at": spooled.snapshot_at.isoformat(),
+    }
