@@ -114,7 +114,11 @@ def test_excel_in_europe_is_a_preset_whose_parts_may_be_changed(organization: Or
     records = list(csv.DictReader(io.StringIO(text.decode("utf-8-sig"), newline=""), delimiter=";"))
     task = next(task for task in ordered(organization) if task.latitude and task.latitude % 1)
     assert {record["id"]: record["latitude"] for record in records}[str(task.pk)] == format(task.latitude, "f").replace(".", ",")
-    assert settled_options(FORMATS["csv"], {"preset": "excel-europe", "delimiter": ","})["delimiter"] == ","
+    settled = settled_options(FORMATS["csv"], {"preset": "excel-europe", "delimiter": ","})
+    assert {key: settled[key] for key in ("preset", "delimiter", "bom", "decimal", "archive")} == {
+        **{"preset": "excel-europe", "delimiter": ",", "bom": True, "decimal": ",", "archive": "zip"},
+    }
+    assert settled_options(FORMATS["csv"], {}) == {key: option.default for key, option in FORMATS["csv"].options.items()}
 
 
 def test_csv_packed_as_gzip_and_without_a_header(organization: Organization) -> None:
