@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
+from django.db import connections
 from django.db.models import F, QuerySet
 
 from exports import filters
 from exports.datasets import DATASETS, Column, Spec
+from exports.expressions import looks_names_up, with_names_joined
 
 ALIAS = "default"  # exports may read a replica: one name here
+
+
+class Statement(NamedTuple):
+    """A SELECT and its parameters."""
+
+    sql: str
+    params: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -22,6 +31,7 @@ class Query:
     params: tuple[Any, ...]
     count_sql: str
     count_params: tuple[Any, ...]
+    few: Statement | None = None  # the SELECT where only its first rows are wanted, if that is another one
 
 
 def compile_query(spec: Spec, organization_ids: list[int]) -> Query:
@@ -31,15 +41,20 @@ def compile_query(spec: Spec, organization_ids: list[int]) -> Query:
         rows = rows.filter(created_at__lt=spec.created_before)
     # One organization by equality, so that the index gives the order too.
     rows = rows.filter(organization_id=organization_ids[0]) if len(organization_ids) == 1 else rows.filter(organization_id__in=organization_ids)
+    window = rows
     if spec.filter:
         rows = rows.filter(filters.condition(spec.filter, DATASETS[spec.dataset], spec.timezone))
     order: list[Any] = [*(filters.order(spec.sort, DATASETS[spec.dataset]) if spec.sort else ["created_at"]), "id"]
     columns = spec.kinds()
     # An explicit alias a column: the same column may be chosen twice.
     chosen = {f"c{number}": column.expression for number, column in enumerate(columns)}
-    sql, params = _compile(rows.order_by(*order).annotate(**chosen, row_id=F("pk")).values_list(*chosen, "row_id"))
-    count_sql, count_params = _compile(rows.order_by().values_list("pk"))
-    return Query(columns, sql, params, f"SELECT count(*) FROM ({count_sql}{_COUNTED}", count_params)
+    shown = rows.order_by(*order).annotate(**chosen, row_id=F("pk")).values_list(*chosen, "row_id")
+    ids = rows.order_by().values_list("pk")
+    few, counted = _compile(shown), _compile(ids)
+    # The join's own subquery looks names up where a condition asks for them: then it takes the whole window.
+    among = _compile(window.order_by().values_list("pk")) if looks_names_up(counted.sql) else counted
+    many, counted = _for_many(shown, few, among), _for_many(ids, counted, among)
+    return Query(columns, *many, f"SELECT count(*) FROM ({counted.sql}{_COUNTED}", counted.params, few)
 
 
 _COUNTED = ") AS counted"
@@ -48,9 +63,17 @@ _COUNTED = ") AS counted"
 def first(query: Query, rows: int) -> Query:
     """The same query cut to its first rows, and its count to as many."""
     limit = f" LIMIT {int(rows)}"
-    return replace(query, sql=query.sql + limit, count_sql=query.count_sql.removesuffix(_COUNTED) + limit + _COUNTED)
+    few = query.few or Statement(query.sql, query.params)
+    return replace(query, sql=few.sql + limit, params=few.params, count_sql=query.count_sql.removesuffix(_COUNTED) + limit + _COUNTED)
 
 
-def _compile(rows: QuerySet[Any, Any]) -> tuple[str, tuple[Any, ...]]:
+def _compile(rows: QuerySet[Any, Any]) -> Statement:
     sql, params = rows.query.get_compiler(using=ALIAS).as_sql()
-    return sql, tuple(params)
+    return Statement(sql, tuple(params))
+
+
+def _for_many(rows: QuerySet[Any, Any], statement: Statement, among: Statement) -> Statement:
+    """The rows' statement, or on PostgreSQL one that joins what it would look up row by row."""
+    if connections[ALIAS].vendor != "postgresql" or not looks_names_up(statement.sql):
+        return statement
+    return _compile(with_names_joined(rows, *among))
