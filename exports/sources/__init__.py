@@ -14,7 +14,7 @@ from django.db import connections
 from exports import cells
 from exports.sources.base import Snapshot, TooSlow
 from exports.sources.postgres import PostgresSnapshot
-from exports.sources.query import ALIAS, Query, compile_query, first
+from exports.sources.query import ALIAS, Query, compile_query, compile_row, first
 from exports.sources.sqlite import SqliteSnapshot
 from exports.sources.text import Dialect, copy_escaped, csv_block
 
@@ -44,6 +44,7 @@ __all__ = [
     "SqliteSnapshot",
     "TooSlow",
     "compile_query",
+    "compile_row",
     "copy_escaped",
     "csv_block",
     "first",

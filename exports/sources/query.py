@@ -46,15 +46,26 @@ def compile_query(spec: Spec, organization_ids: list[int]) -> Query:
         rows = rows.filter(filters.condition(spec.filter, DATASETS[spec.dataset], spec.timezone))
     order: list[Any] = [*(filters.order(spec.sort, DATASETS[spec.dataset]) if spec.sort else ["created_at"]), "id"]
     columns = spec.kinds()
-    # An explicit alias a column: the same column may be chosen twice.
-    chosen = {f"c{number}": column.expression for number, column in enumerate(columns)}
-    shown = rows.order_by(*order).annotate(**chosen, row_id=F("pk")).values_list(*chosen, "row_id")
+    shown = _chosen(rows.order_by(*order), columns)
     ids = rows.order_by().values_list("pk")
     few, counted = _compile(shown), _compile(ids)
     # The join's own subquery looks names up where a condition asks for them: then it takes the whole window.
     among = _compile(window.order_by().values_list("pk")) if looks_names_up(counted.sql) else counted
     many, counted = _for_many(shown, few, among), _for_many(ids, counted, among)
     return Query(columns, *many, f"SELECT count(*) FROM ({counted.sql}{_COUNTED}", counted.params, few)
+
+
+def compile_row(spec: Spec, row_id: int, columns: tuple[Column, ...]) -> Query:
+    """The SELECT of these columns in one row of the spec's dataset, of whatever organization."""
+    rows = DATASETS[spec.dataset].rows().filter(pk=row_id)
+    counted = _compile(rows.values_list("pk"))
+    return Query(columns, *_compile(_chosen(rows.order_by(), columns)), f"SELECT count(*) FROM ({counted.sql}{_COUNTED}", counted.params)
+
+
+def _chosen(rows: QuerySet[Any, Any], columns: tuple[Column, ...]) -> QuerySet[Any, Any]:
+    # An explicit alias a column: the same column may be chosen twice.
+    chosen = {f"c{number}": column.expression for number, column in enumerate(columns)}
+    return rows.annotate(**chosen, row_id=F("pk")).values_list(*chosen, "row_id")
 
 
 _COUNTED = ") AS counted"
