@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -55,9 +56,9 @@ def produce(claim: Claim, pulse: Pulse) -> tuple[ExportFile, list[Issue]]:
         _check_spool(spool, spooled.size, spooled.sha256, pulse)
         extension = FORMATS[spec.format].extension(spec.options, spooled.counted)
         name = f"{stem(job.pk)}.{extension}"
-        receipt = _receipt(claim, spec, name, spooled)
+        receipt = receipts.sign(_receipt(claim, spec, name, spooled))
         key = f"{claim.attempt.key_prefix}/{name}"
-        storage.put(spool, key)
+        storage.put(spool, key, json.dumps(receipt, ensure_ascii=False, indent=1).encode())
     finally:
         spool.unlink(missing_ok=True)
     file = ExportFile(
@@ -69,7 +70,7 @@ def produce(claim: Claim, pulse: Pulse) -> tuple[ExportFile, list[Issue]]:
         size=spooled.size,
         sha256=spooled.sha256,
         rows=spooled.written,
-        receipt=receipts.sign(receipt),
+        receipt=receipt,
         expires_at=datetime.now(UTC) + timedelta(days=settings.FILE_DAYS),
     )
     return file, spooled.issues
