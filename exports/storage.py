@@ -1,4 +1,7 @@
-"""Where files live: spooled below VAR while they grow, then put under a key in one step. Nobody reads a half-written file."""
+"""Where files live: spooled below VAR while they grow, then put under a key in one step. Nobody reads a half-written file.
+
+Beside each file lies its receipt, so that whoever finds the file without the database can still check it.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import BinaryIO
 
 from django.conf import settings
 
+RECEIPT = ".receipt.json"  # behind a file's key
 FREE_BYTES = 64 * 1024 * 1024  # below this the disk counts as full before it is
 
 
@@ -50,13 +54,18 @@ def _path(key: str) -> Path:
     return path
 
 
-def put(spool: Path, key: str) -> None:
-    """Moves a finished spool file to its key, durably and at once: the key holds all of it or does not exist.
+def put(spool: Path, key: str, receipt: bytes = b"") -> None:
+    """Moves a finished spool file to its key, durably and at once: the key holds all of it or does not exist. Its receipt is there first.
 
     Keys are never used twice (an attempt's random token is part of each). Raises OSError if the disk refuses.
     """
     path = _path(key)
     _directory(path.parent)
+    if receipt:
+        with open_spool(_path(key + RECEIPT)) as sidecar:
+            if sidecar.write(receipt) != len(receipt):
+                raise OSError("no space left for the receipt")
+            os.fsync(sidecar)
     with spool.open("rb") as file:
         os.fsync(file.fileno())
     os.replace(spool, path)  # one file system: both lie below VAR
@@ -73,9 +82,10 @@ def open_file(key: str) -> BinaryIO:
 
 
 def delete(key: str) -> None:
-    """Removes a stored file and the directories it leaves empty; one that is gone already is fine."""
+    """Removes a stored file with its receipt and the directories they leave empty; one that is gone already is fine."""
     path = _path(key)
     path.unlink(missing_ok=True)
+    _path(key + RECEIPT).unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # not empty: somebody else's attempt
         for directory in (path.parent, path.parent.parent):
             directory.rmdir()

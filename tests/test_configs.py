@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.apps import apps
+from django.db import connection, models
 from rest_framework.test import APIClient
 
 from exports.models import ExportConfig, ExportJob
@@ -105,6 +107,46 @@ def test_only_an_admin_changes_configs(request: pytest.FixtureRequest, admin: Us
 def test_an_odd_id_is_not_found(viewer: User, acme: Organization, config_id: Any) -> None:
     with pytest.raises(NotFound):
         configs.get(viewer, acme, config_id)
+
+
+@pytest.fixture
+def plan(transactional_db: None) -> Iterator[type[models.Model]]:
+    """A model whose rows use configs and keep them from being deleted."""
+
+    class Plan(models.Model):
+        name = models.CharField(max_length=20)
+        config = models.ForeignKey(ExportConfig, models.PROTECT, related_name="+")
+
+        class Meta:
+            app_label = "exports"
+
+        def __str__(self) -> str:
+            return self.name
+
+    with connection.schema_editor() as editor:
+        editor.create_model(Plan)
+    try:
+        yield Plan
+    finally:
+        with connection.schema_editor() as editor:
+            editor.delete_model(Plan)
+        del apps.all_models["exports"]["plan"]
+        apps.clear_cache()
+
+
+def test_a_config_in_use_is_not_deleted_and_its_users_are_named(plan: Any, admin: User, acme: Organization) -> None:
+    config = configs.create(admin, acme, TOWNS)
+    for number in range(7):
+        plan.objects.create(name=f"each {number}. of March", config=config)
+    with pytest.raises(Conflict) as refused:
+        configs.delete(admin, config)
+    assert refused.value.code == "config_in_use"
+    assert "used by plan each 0. of March, plan each 1. of March" in refused.value.message
+    assert "plan each 4. of March and 2 more." in refused.value.message
+    assert configs.get(admin, acme, config.pk) == config
+    plan.objects.all().delete()
+    configs.delete(admin, config)
+    assert not ExportConfig.objects.exists()
 
 
 # -- Jobs of a config ----------------------------------------------------------------------------------------------

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from exports import storage, worker
+from exports import filters, storage, worker
+from exports.datasets import DATASETS
 from exports.models import ExportJob
 from exports.services import jobs
-from tasks.models import Organization, Task, User
+from tasks.models import Member, Organization, Task, TaskAssignee, User
 from tests import api
 from tests.making import make_job, make_queued
 
@@ -86,6 +87,97 @@ def test_it_agrees_with_the_file_and_says_what_changed_since(ask: Ask, editor: U
     Task.objects.filter(pk=tasks[2].pk).update(created_at=datetime.now(UTC) + timedelta(days=1))
     answer = ask(job, tasks[2].pk)
     assert (answer["included"], codes(answer)) == (False, ["after_window", "created_after_snapshot"])
+
+
+# -- The filter ----------------------------------------------------------------------------------------------------
+def leaf(column: str, op: str, value: Any = None) -> dict[str, Any]:
+    return {"column": column, "op": op} | ({} if value is None else {"value": value})
+
+
+OSLO, OPEN, NORTH = leaf("city", "is", "Oslo"), leaf("status", "is_not", "complete"), leaf("latitude", "gte", 59.5)
+ANN, HOT = leaf("assignees", "contains", "ann"), leaf("attributes.heat level", "in", ["7", "8"])
+CASES: list[tuple[dict[str, Any], list[str]]] = [
+    (OSLO, []),
+    ({"all": [OSLO, OPEN, NORTH, ANN, HOT]}, []),
+    (leaf("city", "is", "Bergen"), ['This does not hold: city is "Bergen"; its city is "Oslo".']),
+    (leaf("zip", "is_not_empty"), ["This does not hold: zip is not empty; its zip is empty."]),
+    (
+        {"all": [OSLO, leaf("status", "is", "complete"), {"any": [leaf("assignees", "is_empty")]}, leaf("latitude", "lt", 0)]},
+        [
+            'This does not hold: status is "complete"; its status is "none".',
+            'This does not hold: assignees is empty; its assignees is "Joanna; Ben".',
+            "This does not hold: latitude is below 0; its latitude is 59.9138688.",
+        ],
+    ),
+    (
+        {"any": [leaf("city", "starts_with", "Ber"), {"all": [leaf("city", "is", "Rome"), OPEN]}, leaf("due_on", "is_not_empty")]},
+        [
+            'None of these holds, and one should: city starts with "Ber"; city is "Rome" and status is not "complete"; due_on is not empty;'
+            ' its city is "Oslo" and its status is "none" and its due_on is empty.'
+        ],
+    ),
+    ({"not": OSLO}, ['This holds, and should not: city is "Oslo"; its city is "Oslo".']),
+    (
+        {"not": {"any": [OSLO, leaf("zip", "is", "1"), {"all": [HOT, ANN]}]}},
+        [
+            'This holds, and should not: city is "Oslo"; its city is "Oslo".',
+            'This holds, and should not: "attributes.heat level" is one of "7", "8" and assignees contains "ann";'
+            ' its "attributes.heat level" is "7" and its assignees is "Joanna; Ben".',
+        ],
+    ),
+    ({"not": {"not": leaf("id", "lt", 0)}}, ["This does not hold: id is below 0; its id is {id}."]),
+    ({"not": {"not": OSLO}}, []),
+    ({"not": {"all": [OSLO, leaf("city", "is", "Rome")]}}, []),
+    (leaf("created_at", "on", "2024-01-01"), ['This does not hold: created_at is on "2024-01-01"; its created_at is "2024-01-02T01:30:00+02:00".']),
+    (leaf("created_at", "on", "2024-01-02"), []),
+]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_each_condition_that_keeps_a_task_out_is_named_and_the_file_agrees(ask: Ask, editor: User, acme: Organization) -> None:
+    found = task(acme, "2024-01-01T23:30:00Z", city="Oslo", latitude="59.9138688", attributes={"heat level": 7})
+    for position, name in enumerate(("Joanna", "Ben")):
+        TaskAssignee.objects.create(task=found, member=Member.objects.create(organization=acme, name=name), position=position)
+    for tree, details in CASES:
+        job = make_queued(editor, acme, filter=tree, timezone="Europe/Athens", format="ndjson", **WINDOW)
+        worker.run_next()
+        job = jobs.get(editor, job.pk)
+        answer = ask(job, found.pk)
+        assert answer["included"] == (job.file.rows == 1) == (not details), tree
+        if details:
+            assert [reason["detail"] for reason in answer["reasons"]] == [detail.replace("{id}", str(found.pk)) for detail in details]
+            assert set(codes(answer)) == {"filter_not_met"}
+        else:
+            assert codes(answer) == ["meets_all"]
+            assert answer["reasons"][0]["detail"].endswith(f"and the filter holds: {filters.in_words(tree, DATASETS['tasks'])}.")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_window_and_the_filter_are_both_said_and_what_changed_since_too(ask: Ask, editor: User, acme: Organization) -> None:
+    found = task(acme, "2024-01-15T00:00:00Z", body="x" * 500)
+    job = make_queued(editor, acme, filter=leaf("body", "is", "Oslo"), **WINDOW)
+    worker.run_next()
+    job = jobs.get(editor, job.pk)
+    Task.objects.filter(pk=found.pk).update(created_at=datetime(2023, 1, 1, tzinfo=UTC), updated_at=datetime.now(UTC))
+    answer = ask(job, found.pk)
+    assert codes(answer) == ["before_window", "filter_not_met", "changed_after_snapshot"]
+    assert answer["reasons"][1]["detail"].endswith("xx….")
+    Task.objects.filter(pk=found.pk).update(created_at=datetime(2024, 1, 1, tzinfo=UTC), body="Oslo")
+    assert codes(ask(job, found.pk)) == ["meets_all", "changed_after_snapshot"]
+
+
+def test_a_job_of_another_dataset_has_no_tasks(ask: Ask, editor: User, acme: Organization) -> None:
+    job = make_job(editor, acme, type="custom", dataset="cases", filter=leaf("name", "is", "x"))
+    answer = ask(job, task(acme, "2024-01-15T00:00:00Z").pk)
+    assert (answer["included"], codes(answer)) == (False, ["other_dataset"])
+    assert "exports cases" in answer["reasons"][0]["detail"]
+
+
+def test_a_filter_whose_column_is_gone_is_said(client_of: ClientOf, editor: User, acme: Organization) -> None:
+    job = make_job(editor, acme, filter=OSLO)
+    ExportJob.objects.filter(pk=job.pk).update(spec=job.spec | {"filter": leaf("town", "is", "Oslo")})
+    response = client_of(editor).get(f"{api.JOBS}/{job.pk}/explain", {"task": task(acme, "2024-01-15T00:00:00Z").pk})
+    assert (response.status_code, response.json()["error_code"]) == (400, "column_gone")
 
 
 def test_a_task_is_named_by_id_or_else_by_reference(ask: Ask, editor: User, acme: Organization) -> None:

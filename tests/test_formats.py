@@ -20,11 +20,11 @@ from python_calamine import load_workbook
 
 from exports import worker
 from exports.formats import FORMATS, settled_options
-from exports.formats.issues import FEWEST_TO_FAIL
+from exports.formats.issues import FEWEST_TO_FAIL, Issues
 from exports.formats.xlsx import CELL_CHARS, CUT
 from exports.models import ExportIssue
 from exports.services import jobs, receipts
-from taskexport.errors import Forbidden, Invalid
+from taskexport.errors import AppError, Forbidden, Invalid
 from tasks.models import Organization, Task, User
 from tests import random_tasks
 from tests.making import make_job, make_queued, make_tasks
@@ -114,7 +114,11 @@ def test_excel_in_europe_is_a_preset_whose_parts_may_be_changed(organization: Or
     records = list(csv.DictReader(io.StringIO(text.decode("utf-8-sig"), newline=""), delimiter=";"))
     task = next(task for task in ordered(organization) if task.latitude and task.latitude % 1)
     assert {record["id"]: record["latitude"] for record in records}[str(task.pk)] == format(task.latitude, "f").replace(".", ",")
-    assert settled_options(FORMATS["csv"], {"preset": "excel-europe", "delimiter": ","})["delimiter"] == ","
+    settled = settled_options(FORMATS["csv"], {"preset": "excel-europe", "delimiter": ","})
+    assert {key: settled[key] for key in ("preset", "delimiter", "bom", "decimal", "archive")} == {
+        **{"preset": "excel-europe", "delimiter": ",", "bom": True, "decimal": ",", "archive": "zip"},
+    }
+    assert settled_options(FORMATS["csv"], {}) == {key: option.default for key, option in FORMATS["csv"].options.items()}
 
 
 def test_csv_packed_as_gzip_and_without_a_header(organization: Organization) -> None:
@@ -243,6 +247,16 @@ def test_too_many_issues_fail_the_job_and_say_why(editor: User, acme: Organizati
     assert (job.status, job.error_code) == ("failed", "too_many_issues")
     assert "body" in job.error
     assert not ExportIssue.objects.exists()
+
+
+@pytest.mark.parametrize(("rows", "most"), [(1, 100), (100_000, 100), (200_000, 200), (5_000_000, 5_000)])
+def test_a_job_bears_100_rows_with_issues_or_one_in_a_thousand(rows: int, most: int) -> None:
+    issues = Issues(rows)
+    for row_id in [*range(most), *range(most)]:  # a row with two issues is one row
+        issues.add(row_id, "body", "cell_too_long", "x")
+    with pytest.raises(AppError, match=f"More than {most} rows") as refused:
+        issues.add(most, "body", "cell_too_long", "x")
+    assert refused.value.code == "too_many_issues"
 
 
 def test_a_long_cell_is_whole_in_csv_and_json(editor: User, acme: Organization) -> None:

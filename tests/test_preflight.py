@@ -215,7 +215,7 @@ def test_above_the_bound_rows_are_the_planners_estimate(ask: Ask, acme: Organiza
 
 def test_a_slow_count_and_a_slow_sample_are_said(ask: Ask, acme: Organization, monkeypatch: pytest.MonkeyPatch) -> None:
     make_tasks(acme, 20_000)
-    monkeypatch.setattr(sources, "PROGRESS_STEPS", 100)
+    monkeypatch.setattr("exports.sources.sqlite.PROGRESS_STEPS", 100)
     monkeypatch.setattr(preflight, "COUNT_SECONDS", 0.001)
     answer = ask()
     assert (answer["rows_exact"], answer["sampled_rows"]) == (False, 500)

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from python_calamine import load_workbook
 
 from exports.cells import RISKY, Kind, Style, guard, sql_text, unguard
+from exports.formats import FORMATS
 from exports.formats.xlsx import CUT
 from tasks.models import Organization, Task, TaskStatus
 from tests import random_tasks
@@ -115,6 +116,19 @@ def check_json(organization: Organization, tasks: list[Task]) -> None:
         assert_same(record, task)
 
 
+def check_parquet(organization: Organization, tasks: list[Task]) -> None:
+    if "parquet" not in FORMATS:
+        return
+    from pyarrow import parquet  # an extra
+
+    file, issues = random_tasks.export(organization, "parquet")
+    assert issues == []
+    for record, task in zip(parquet.read_table(io.BytesIO(file)).to_pylist(), tasks, strict=True):
+        assert [record[name] for name in (*TEXTS, *TIMES, "due_on")] == [getattr(task, name) for name in (*TEXTS, *TIMES, "due_on")]
+        for name in ("latitude", "longitude"):
+            assert (record[name] and Decimal(record[name])) == getattr(task, name)
+
+
 def check_xlsx(organization: Organization, tasks: list[Task], zone: str) -> None:
     file, issues = random_tasks.export(organization, "xlsx", zone)
     assert issues == []
@@ -160,6 +174,7 @@ def check_files(tasks: list[Task], zone: str, options: dict[str, Any]) -> None:
     stored = list(Task.objects.select_related("flow").order_by("created_at", "pk"))  # numbers are rounded to 15 digits on their way in
     check_csv(organization, stored, zone, options)
     check_json(organization, stored)
+    check_parquet(organization, stored)
     check_xlsx(organization, stored, zone)
 
 

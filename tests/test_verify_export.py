@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.test import Client
 
-from exports import worker
+from exports import storage, worker
+from exports.models import ExportFile
 from exports.services import jobs
 from tasks.models import Organization, Task, User
 from tests.making import make_queued, make_tasks
@@ -36,6 +38,21 @@ def test_the_exported_file_is_recognized(exported: tuple[Path, Path]) -> None:
     said = StringIO()
     call_command("verify_export", *map(str, exported), stdout=said)
     assert "12 rows" in said.getvalue()
+
+
+def test_the_receipt_lies_beside_the_stored_file_and_goes_with_it(exported: tuple[Path, Path], client: Client) -> None:
+    file = ExportFile.objects.get()
+    stored = settings.FILES_ROOT / file.key
+    sidecar = stored.with_name(stored.name + ".receipt.json")
+    assert sorted(stored.parent.iterdir()) == [stored, sidecar]
+    assert json.loads(sidecar.read_bytes()) == file.receipt
+    assert sidecar.stat().st_mode & 0o777 == 0o600
+    call_command("verify_export", str(stored), str(sidecar), stdout=StringIO())
+    for key in (file.key, file.key + storage.RECEIPT):  # nothing is served by its key
+        assert {client.get(f"/{place}{key}").status_code for place in ("", "d/", "files/", "media/", "static/")} <= {403, 404}
+    storage.delete(file.key)
+    storage.delete(file.key)
+    assert not stored.parent.exists()
 
 
 def test_one_changed_byte_is_noticed(exported: tuple[Path, Path]) -> None:

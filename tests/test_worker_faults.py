@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db.models.functions import Now
 from django_q.models import OrmQ
 
-from exports import worker
+from exports import storage, worker
 from exports.models import ExportFile, ExportJob, JobAttempt
 from exports.services import jobs, receipts
 from tasks.models import Organization, User
@@ -79,7 +79,7 @@ def assert_nothing_left_over(*published: ExportFile) -> None:
     worker.tick()
     assert list(settings.SPOOL_ROOT.iterdir()) == []
     stored = sorted(str(path.relative_to(settings.FILES_ROOT)) for path in settings.FILES_ROOT.rglob("*") if path.is_file())
-    assert stored == sorted(file.key for file in published)
+    assert stored == sorted(name for file in published for name in (file.key, file.key + storage.RECEIPT))
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.measuring import Measured, metered, of, peak_mb
 from tests import postgres
 
-# What our own snapshot sets (exports/sources.py).
+# What our own snapshot sets (exports/sources).
 SESSION = {"work_mem": "64MB", "jit": "off", "TimeZone": "UTC", "DateStyle": "ISO,YMD", "statement_timeout": "0"}
 LOOK_SECONDS = 0.01
 

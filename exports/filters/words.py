@@ -45,10 +45,12 @@ def _words(tree: dict[str, Any], dataset: Dataset, *, outermost: bool = False) -
             return text if outermost or len(tree[joint]) == 1 else f"({text})"
     if "not" in tree:
         return f"not ({_words(tree['not'], dataset, outermost=True)})"
-    column = dataset.column(tree["column"])
-    # A key that people know from `columns` too, quoted where it is anybody's text.
-    name = tree["column"] if column and tree["column"] in dataset.columns else json.dumps(tree["column"], ensure_ascii=False)
-    return f"{name} {WORDS[tree['op']]}{_value(tree)}"
+    return f"{column_in_words(tree['column'], dataset)} {WORDS[tree['op']]}{_value(tree)}"
+
+
+def column_in_words(key: str, dataset: Dataset) -> str:
+    """A key that people know from `columns` too, quoted where it is anybody's text."""
+    return key if key in dataset.columns else json.dumps(key, ensure_ascii=False)
 
 
 def _value(leaf: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from exports.formats.base import Format, content_type, stem
 from exports.formats.csv import CsvFormat
 from exports.formats.json import JsonFormat, NdjsonFormat
-from exports.formats.options import checked
+from exports.formats.options import settled
 from exports.formats.xlsx import XlsxFormat
 
 FORMATS: dict[str, Format] = {format_.name: format_ for format_ in (CsvFormat(), XlsxFormat(), JsonFormat(), NdjsonFormat())}
@@ -21,8 +21,7 @@ if importlib.util.find_spec("pyarrow"):  # an extra: requirements-parquet.txt
 
 def settled_options(format_: Format, given: dict[str, Any]) -> dict[str, Any]:
     """All options of the format with their values. Raises Invalid naming `options.KEY`."""
-    checked(format_.options, given)
-    return checked(format_.options, format_.settled(given) if isinstance(format_, CsvFormat) else given)
+    return settled(format_.options, given)
 
 
 __all__ = ["FORMATS", "Format", "content_type", "settled_options", "stem"]

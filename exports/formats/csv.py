@@ -12,7 +12,7 @@ from exports.formats.base import Target
 from exports.formats.options import Option
 from exports.sources import Dialect, Query, Snapshot, csv_block
 
-PRESETS: dict[str, dict[str, Any]] = {
+PRESETS: dict[str, dict[str, str | bool]] = {
     "standard": {},
     "excel-europe": {"delimiter": ";", "bom": True, "decimal": ","},
 }
@@ -23,7 +23,7 @@ class CsvFormat:
 
     name = "csv"
     options = {
-        "preset": Option("standard", "Defaults for the rest: `excel-europe` is what Excel opens where decimals have a comma.", tuple(PRESETS)),
+        "preset": Option("standard", "Defaults for the rest: `excel-europe` is for Excel where decimals have a comma.", tuple(PRESETS), PRESETS),
         "archive": Option("zip", "How the file is packed.", ("zip", "gz", "none")),
         "delimiter": Option(",", "What stands between cells.", (",", ";", "\t", "|")),
         "decimal": Option(".", "What stands before a decimal's fraction.", (".", ",")),
@@ -32,10 +32,6 @@ class CsvFormat:
         "bom": Option(False, "Starts with a byte order mark, by which Excel knows UTF-8."),
         "guard": Option("formulas", "A leading ' for cells that a spreadsheet would run; `none` is for admins.", ("formulas", "none")),
     }
-
-    def settled(self, given: dict[str, Any]) -> dict[str, Any]:
-        """What was given, with the preset's values for what was not."""
-        return {**PRESETS.get(str(given.get("preset", "standard")), {}), **given}
 
     def extension(self, options: dict[str, Any], rows: int) -> str:
         return {"zip": "csv.zip", "gz": "csv.gz", "none": "csv"}[options["archive"]]

@@ -27,12 +27,14 @@ class Issues:
     rows: int
     found: list[Issue] = field(default_factory=list)
     fails: bool = True
+    _row_ids: set[int] = field(default_factory=set)
 
     def add(self, row_id: int, column: str, reason: str, text: str) -> None:
         """Lists an issue. Raises AppError `too_many_issues` above max(100 rows, 0.1 %)."""
         self.found.append(Issue(row_id, column, reason, text))
+        self._row_ids.add(row_id)
         most = max(FEWEST_TO_FAIL, int(self.rows * SHARE_TO_FAIL))
-        if self.fails and len({issue.row_id for issue in self.found}) > most:
+        if self.fails and len(self._row_ids) > most:
             raise AppError(
                 f"More than {most} rows hold values that this format can't: the last in column {column} of row {row_id} ({reason})."
                 " Leave the column out, or take CSV or JSON.",

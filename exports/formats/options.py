@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from taskexport.errors import FieldError, Invalid
@@ -10,15 +10,19 @@ from taskexport.errors import FieldError, Invalid
 
 @dataclass(frozen=True)
 class Option:
-    """One option: its default, what it may be (only booleans where `choices` is empty), and what it does."""
+    """One option: its default, what it may be (only booleans where `choices` is empty), and what it does.
+
+    A choice may bring other options' defaults with it: `presets` has them by choice.
+    """
 
     default: str | bool
     help: str
     choices: tuple[str, ...] = ()
+    presets: dict[Any, dict[str, str | bool]] = field(default_factory=dict)
 
 
-def checked(declared: dict[str, Option], given: dict[str, Any]) -> dict[str, Any]:
-    """All options with their values, defaults filled in. Raises Invalid naming `options.KEY`."""
+def settled(declared: dict[str, Option], given: dict[str, Any]) -> dict[str, Any]:
+    """All options with their values: as given, or by the preset, or the default. Raises Invalid naming `options.KEY`."""
     errors = []
     for key, value in given.items():
         option = declared.get(key)
@@ -31,4 +35,7 @@ def checked(declared: dict[str, Option], given: dict[str, Any]) -> dict[str, Any
             errors.append(FieldError(f"options.{key}", "invalid", "Write true or false."))
     if errors:
         raise Invalid("; ".join(f"{error.field}: {error.detail}" for error in errors), fields=errors)
-    return {key: given.get(key, option.default) for key, option in declared.items()}
+    values: dict[str, Any] = {key: option.default for key, option in declared.items()}
+    for key, option in declared.items():
+        values |= option.presets.get(given.get(key, option.default), {})
+    return values | given

@@ -20,6 +20,7 @@ from tasks.models.fields import zones
 
 NAME_LENGTH = 200
 DESCRIPTION_LENGTH = 2000
+MOST_NAMED = 5  # of what uses a config
 FIELDS = ("name", "description", "dataset", "columns", "filter", "timezone", "date_format", "extra")
 
 
@@ -80,9 +81,16 @@ def update(user: User, config: ExportConfig, values: dict[str, Any], *, version:
 
 
 def delete(user: User, config: ExportConfig) -> None:
-    """Removes it; jobs keep what they froze. May be called twice. Raises Forbidden, NotFound."""
+    """Removes it; jobs keep what they froze. May be called twice. Raises Conflict where something uses it, Forbidden, NotFound."""
     require_change(user, config.organization)
-    ExportConfig.objects.filter(pk=config.pk).delete()
+    try:
+        with transaction.atomic():
+            ExportConfig.objects.filter(pk=config.pk).delete()
+    except IntegrityError as error:  # a ProtectedError, but for what came to use it in this very moment
+        users = sorted(f"{each._meta.verbose_name} {each}" for each in getattr(error, "protected_objects", ()))
+        more = f" and {len(users) - MOST_NAMED} more" if len(users) > MOST_NAMED else ""
+        named = ", ".join(users[:MOST_NAMED]) or "something new"
+        raise Conflict(f"The config is used by {named}{more}. Give them another config first, or delete them.", code="config_in_use") from None
 
 
 def as_wish(config: ExportConfig) -> dict[str, Any]:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
 
-from exports.datasets import Spec
+from django.db.models import BooleanField, ExpressionWrapper
+
+from exports import filters, sources
+from exports.cells import Form, Kind, Style
+from exports.datasets import DATASETS, Column, Dataset, Spec
 from exports.models import ExportJob
 from exports.states import JobStatus
 from taskexport.errors import NotFound
 from tasks.models import Task
 
+LONGEST_SHOWN = 200  # characters of a value
 LONGEST_ID = 18  # digits of a bigint that never overflows
 
 
@@ -33,12 +41,21 @@ class Explanation:
 
 
 def explain(job: ExportJob, name: str) -> Explanation:
-    """The task of this id, or else of this reference, held against the job's frozen spec. Raises NotFound, AppError `spec_version`."""
+    """The task of this id, or else of this reference, held against the job's frozen spec.
+
+    Raises NotFound, AppError `spec_version`, `column_gone`.
+    """
     task = _find(job, name)
     spec = Spec.from_json(job.spec)
-    against = list(_outside_the_window(spec, task))
-    reasons = against or [Reason("meets_all", f"It was created at {_text(task.created_at)}, within the export's window.")]
-    return Explanation(task.pk, not against, [*reasons, *_since_then(job, task)])
+    if spec.dataset != "tasks":
+        return Explanation(task.pk, False, [Reason("other_dataset", f"The job exports {spec.dataset}; no task is a row of it.")])
+    against = [*_outside_the_window(spec, task), *_outside_the_filter(spec, task)]
+    return Explanation(task.pk, not against, [*(against or [_meets_all(spec, task)]), *_since_then(job, task)])
+
+
+def _meets_all(spec: Spec, task: Task) -> Reason:
+    holds = f", and the filter holds: {filters.in_words(spec.filter, DATASETS[spec.dataset])}" if spec.filter else ""
+    return Reason("meets_all", f"It was created at {_text(task.created_at)}, within the export's window{holds}.")
 
 
 def _find(job: ExportJob, name: str) -> Task:
@@ -62,6 +79,108 @@ def _outside_the_window(spec: Spec, task: Task) -> Iterator[Reason]:
         yield Reason("after_window", f"It was created at {created}; the window ends before {_text(spec.created_before)}.")
 
 
+# -- The filter ----------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class _Seen:
+    """What the database says of one task: which conditions of the filter hold, and what the columns hold that they name."""
+
+    dataset: Dataset
+    holds: dict[str, bool]
+    values: dict[str, Any]
+
+    def true(self, tree: dict[str, Any]) -> bool:
+        """Whether the tree holds."""
+        if "all" in tree:
+            return all(map(self.true, tree["all"]))
+        if "any" in tree:
+            return any(map(self.true, tree["any"]))
+        return not self.true(tree["not"]) if "not" in tree else self.holds[_id(tree)]
+
+    def state(self, tree: dict[str, Any]) -> str:
+        """What the columns hold that the tree names, as the end of a sentence."""
+        keys = dict.fromkeys(leaf["column"] for leaf in _leaves(tree))
+        return " and ".join(f"its {filters.column_in_words(key, self.dataset)} is {_shown(self.values[key])}" for key in keys)
+
+
+def _id(leaf: dict[str, Any]) -> str:
+    return json.dumps(leaf, sort_keys=True)
+
+
+def _leaves(tree: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if "column" in tree:
+        yield tree
+    for part in [*tree.get("all", []), *tree.get("any", []), *([tree["not"]] if "not" in tree else [])]:
+        yield from _leaves(part)
+
+
+def _shown(value: Any) -> str:
+    if value is None or value == "":
+        return "empty"
+    text = format(value, "f") if isinstance(value, Decimal) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…"
+
+
+def _see(spec: Spec, task: Task, tree: dict[str, Any]) -> _Seen:
+    """Asks the database about this one task, with the very conditions and columns of an export."""
+    dataset = DATASETS[spec.dataset]
+    leaves = {_id(leaf): leaf for leaf in _leaves(tree)}
+    tests = [
+        Column(name, name, Kind.BOOLEAN, ExpressionWrapper(filters.condition(leaf, dataset, spec.timezone), BooleanField()))
+        for name, leaf in leaves.items()
+    ]
+    named = [column for key in dict.fromkeys(leaf["column"] for leaf in leaves.values()) if (column := dataset.column(key))]
+    style = Style(zone=spec.timezone, guard=False, form=Form.JSON)
+    query = sources.compile_row(spec, task.pk, (*tests, *named))
+    with sources.snapshot(style) as snapshot:
+        lines = [line for block in snapshot.json_lines(query, style, [f"c{number}" for number in range(len(query.columns))]) for line in block]
+    if not lines:
+        raise NotFound("There is no such task.")  # it was deleted in this very moment
+    cells = list(json.loads(lines[0], parse_float=Decimal).values())
+    values = zip((column.key for column in named), cells[len(tests) :], strict=True)
+    return _Seen(dataset, dict(zip(leaves, cells[: len(tests)], strict=True)), dict(values))
+
+
+def _outside_the_filter(spec: Spec, task: Task) -> Iterator[Reason]:
+    """Each condition that keeps the task out."""
+    if spec.filter:
+        seen = _see(spec, task, spec.filter)
+        if not seen.true(spec.filter):
+            yield from (Reason("filter_not_met", detail) for detail in _failing(spec.filter, seen))
+
+
+def _failing(tree: dict[str, Any], seen: _Seen) -> Iterator[str]:
+    """A sentence for each part that makes the tree false: the parts of `all` one by one, those of `any` together."""
+    if "all" in tree:
+        for part in tree["all"]:
+            if not seen.true(part):
+                yield from _failing(part, seen)
+    elif "any" in tree and len(tree["any"]) > 1:
+        parts = "; ".join(filters.in_words(part, seen.dataset) for part in tree["any"])
+        yield f"None of these holds, and one should: {parts}; {seen.state(tree)}."
+    elif "any" in tree:
+        yield from _failing(tree["any"][0], seen)
+    elif "not" in tree and "not" in tree["not"]:
+        yield from _failing(tree["not"]["not"], seen)
+    elif "not" in tree:
+        for part in _holding(tree["not"], seen):
+            yield f"This holds, and should not: {filters.in_words(part, seen.dataset)}; {seen.state(part)}."
+    else:
+        yield f"This does not hold: {filters.in_words(tree, seen.dataset)}; {seen.state(tree)}."
+
+
+def _holding(tree: dict[str, Any], seen: _Seen) -> Iterator[dict[str, Any]]:
+    """The smallest parts of which each alone makes the tree true."""
+    if "any" in tree:
+        for part in tree["any"]:
+            if seen.true(part):
+                yield from _holding(part, seen)
+    elif "all" in tree and len(tree["all"]) == 1:
+        yield from _holding(tree["all"][0], seen)
+    else:
+        yield tree
+
+
+# -- Since the file was made ---------------------------------------------------------------------------------------
 def _since_then(job: ExportJob, task: Task) -> Iterator[Reason]:
     """What makes the file differ from what the task's present state says."""
     file = getattr(job, "file", None)

@@ -17,7 +17,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path)
-        parser.add_argument("receipt", type=Path, help="the JSON of GET /api/v1/export-jobs/ID/receipt")
+        parser.add_argument("receipt", type=Path, help="the JSON of GET /api/v1/export-jobs/ID/receipt, or the .receipt.json beside a stored file")
         parser.add_argument("--key", help="the service's public key in base64, of /api/receipt-key; this service's own unless said")
 
     def handle(self, *args: Any, **options: Any) -> None:
