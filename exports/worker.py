@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 
-from exports.services import jobs, runner, upkeep
+from exports.services import imports, jobs, runner, upkeep
 
 
 def worker_name() -> str:
@@ -22,6 +22,17 @@ def run_next() -> None:
         runner.run(claim)
     finally:
         jobs.ring_if_waiting()
+
+
+def import_next() -> None:
+    """A doorbell: claims the oldest waiting import and runs it; finds none if somebody else was quicker."""
+    claim = imports.claim()
+    if claim is None:
+        return
+    try:
+        imports.run(claim)
+    finally:
+        imports.ring_if_waiting()
 
 
 def tick() -> dict[str, int]:

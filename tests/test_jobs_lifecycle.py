@@ -346,7 +346,7 @@ def test_lost_rings_are_healed_and_never_more_than_workers_and_jobs(editor: User
 
 
 def test_only_one_tick_at_a_time(db: None) -> None:
-    assert upkeep.tick("a") == {"reaped": 0, "rung": 0, "swept": 0, "forgotten": 0}
+    assert set(upkeep.tick("a").values()) == {0}
     TickLease.objects.update(until_at=Now() + timedelta(seconds=60), holder="a")
     assert upkeep.tick("b") == {}
     TickLease.objects.update(until_at=Now() - timedelta(seconds=1))

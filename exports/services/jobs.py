@@ -23,6 +23,7 @@ from exports.datasets import Spec
 from exports.formats.issues import Issue
 from exports.models import ExportFile, ExportIssue, ExportJob, JobAttempt, JobEvent, Runner, Trigger
 from exports.services import specs
+from exports.services.operations import recording
 from exports.states import SOURCES, JobStatus
 from taskexport.errors import AppError, Conflict, Forbidden, NotFound
 from tasks import access
@@ -111,6 +112,7 @@ def create(user: User, organization: Organization, wish: specs.Wish, *, trigger:
             created_by=user,
         )
         _event(job, "created", to=JobStatus.NEW, actor=user)
+        recording.of_job(job)
     return job
 
 
@@ -159,6 +161,7 @@ def again(user: User, job: ExportJob, *, trigger: Trigger = Trigger.API) -> Expo
     with transaction.atomic():
         twin = ExportJob.objects.create(**{name: getattr(job, name) for name in copied}, trigger=trigger, created_by=user, again_of=job)
         _event(twin, "created", to=JobStatus.NEW, actor=user, detail=f"again of {job.pk}")
+        recording.of_job(twin)
     return twin
 
 
