@@ -13,7 +13,7 @@ from django.core.cache import cache
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.test import APIClient
 
-from exports.models import ExportJob
+from exports.models import ExportJob, Operation
 from exports.services import files
 from tasks import access, demo
 from tasks.models import Organization, Role, Task, User
@@ -25,6 +25,7 @@ ASKERS = ("anonymous", "outsider", "viewer", "editor", "admin", "owner", "staff"
 CANARY = "canary-6f1d2c"  # in all that acme has: nobody from outside ever sees it
 
 Row = dict[str, str]
+REST = "401 405 405 405 405 405 405 405"
 SIGNED_IN = {"POST": "401 405 405 405 405 405 405 405", "OPTIONS": "401 200 200 200 200 200 200 200"}
 READ = SIGNED_IN | {"GET": "401 404 200 200 200 200 404 404"}
 MOVE = SIGNED_IN | {"POST": "401 404 403 200 200 403 404 404"}
@@ -53,11 +54,18 @@ TABLE: dict[str, Row] = {
     "export-job-explain": READ,
     "export-job-download": READ,
     "export-job-downloads": READ,
+    # The organization is named by header; an operation of the editor's own, without anything behind it.
+    "operation-index": SIGNED_IN | {"POST": "401 404 200 200 200 200 404 404"},
+    "operation-create": SIGNED_IN | {"POST": "401 404 403 201 201 403 404 404"},
+    "operation-view": READ | {"POST": REST},
+    "operation-update": SIGNED_IN | {"POST": REST, "PUT": "401 404 403 200 200 403 404 404"},
+    "operation-update-by-query": SIGNED_IN | {"POST": REST, "PUT": "401 404 403 200 200 403 404 404"},
+    "operation-delete": SIGNED_IN | {"POST": REST, "DELETE": "401 404 403 204 204 403 404 404"},
+    "uploads": SIGNED_IN | {"POST": "401 404 403 201 201 403 404 404"},
     # A link signed for each asker (for the anonymous: none of ours).
     "link": {"*": "405 405 405 405 405 405 405 405", "GET": "403 403 200 200 200 200 403 403"},
     "nothing": {"*": "404 404 404 404 404 404 404 404"},
 }
-REST = "401 405 405 405 405 405 405 405"
 # The status that a job must have for the call to succeed; done, with a file, for the others.
 NEEDS = {"export-job-start": "new", "export-job-cancel": "new", "export-job-retry": "failed"}
 
@@ -112,6 +120,10 @@ def make(name: str, acme: Organization, editor: User) -> ExportJob:
 
 
 def body_for(name: str, method: str, acme: Organization) -> str:
+    if name == "uploads":
+        return f'--x\r\nContent-Disposition: form-data; name="file"; filename="{CANARY}.csv"\r\n\r\na,b\r\n--x--\r\n'
+    if name == "operation-create" and method == "POST":
+        return json.dumps({"handler": CANARY})
     return json.dumps(wish(acme, name=CANARY, org_name=CANARY) if name in {"export-jobs", "export-job-preflight"} and method == "POST" else {})
 
 
@@ -130,8 +142,14 @@ def test_everybody_gets_what_the_table_says(askers: dict[str, User | None], acme
             token = files.link(user, job.file).rpartition("/")[2] if name == "link" and user else "x"
             url = "/" + path.replace("<str:job_id>", str(job.pk)).replace("<str:token>", token).replace("^.*$", f"v1/{uuid.uuid4()}")
             url += f"?task={task.pk}" if name == "export-job-explain" else ""
+            if name.startswith("operation-"):
+                operation = Operation.objects.create(organization=acme, handler=CANARY, user=editor)
+                url = url.replace("<str:task_id>", str(operation.pk)) + (f"?id={operation.pk}" if name == "operation-update-by-query" else "")
             before = list(ExportJob.objects.order_by("pk").values())
-            response = clients[asker].generic(method, url, body_for(name, method, acme), content_type="application/json")
+            kind = "multipart/form-data; boundary=x" if name == "uploads" else "application/json"
+            response = clients[asker].generic(
+                method, url, body_for(name, method, acme), content_type=kind, headers={"X-Organization": str(acme.uuid)}
+            )
             answer = b"".join(response.streaming_content) if response.streaming else response.content  # type: ignore[attr-defined]
             if response.status_code != status:
                 wrong.append(f"{method} {url} by {asker}: {response.status_code}, not {status}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -61,7 +62,7 @@ class Spooled(FileUploadHandler):
 
     def file_complete(self, file_size: int) -> UploadedFile:
         self.close()
-        return UploadedFile(name=self.file_name, size=file_size)
+        return UploadedFile(io.BytesIO(), name=self.file_name, size=file_size)  # the bytes stay in the spool
 
     def close(self) -> None:
         """Closes what is open; may be called twice."""

@@ -26,7 +26,7 @@ from exports import storage
 from exports.models import TaskImport, Upload
 from exports.services.operations import recording
 from exports.states import JobStatus
-from taskexport.errors import AppError, Conflict, Invalid
+from taskexport.errors import AppError, Conflict, FieldError, Invalid
 from taskexport.logs import where
 from tasks import access, importing
 from tasks.access import Action
@@ -142,7 +142,7 @@ def run(task_import: TaskImport) -> None:
         log.info("import failed", extra=extra | {"code": error.code})
     except (DatabaseError, InterfaceError, OSError) as error:
         log.warning("import left to its lease", extra=extra | {"where": where(error)})
-        connection.close()
+        close_old_connections()
     except Exception as error:
         _fail(
             task_import,
@@ -165,7 +165,6 @@ def _run(task_import: TaskImport, spool: Path) -> ImportResult:
             shutil.copyfileobj(stored, copy, 1 << 20)
     except FileNotFoundError:
         raise AppError("The uploaded file is gone; upload it again.", code="upload_gone") from None
-    close_old_connections()
 
     def finish(result: ImportResult) -> None:
         # In the transaction of the rows: either both are there or neither.
@@ -177,8 +176,8 @@ def _run(task_import: TaskImport, spool: Path) -> ImportResult:
         mapping = importing.parse_mapping(task_import.mapping)
         return importing.import_tasks(task_import.organization, spool, mapping, skip_bad=task_import.skip_bad, finish=finish)
     except Invalid as error:  # its words name the file as the caller knows it, not where we keep it
-        error.message = error.message.replace(str(spool), task_import.name)
-        raise
+        faults = [FieldError(one.field, one.code, one.detail.replace(str(spool), task_import.name)) for one in error.fields]
+        raise Invalid(error.message.replace(str(spool), task_import.name), code=error.code, fields=faults) from None
 
 
 def _fail(task_import: TaskImport, result: dict[str, Any]) -> None:
