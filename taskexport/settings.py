@@ -287,7 +287,7 @@ RUN_SECONDS = 3300  # below the queue's own timeout, which would kill the proces
 FILE_DAYS = _number("FILE_DAYS", 30, minimum=1)
 LINK_SECONDS = 3600
 UPLOAD_MAX_BYTES = _number("UPLOAD_MAX_MB", 512, minimum=1) * 1024 * 1024  # of a file to import
-UPLOAD_UNPACKED_MAX_BYTES = 4 * UPLOAD_MAX_BYTES  # of a workbook, which is a zip
+UPLOAD_UNPACKED_MAX_BYTES = UPLOAD_MAX_BYTES  # of a workbook, which is a zip: its texts are held in memory
 
 
 def _receipt_key() -> bytes | None:

@@ -40,7 +40,8 @@ def ids(response: Any) -> list[str]:
 
 
 def rows() -> list[dict[str, Any]]:
-    return [*Operation.objects.order_by("pk").values(), *ExportJob.objects.order_by("pk").values(), *TaskImport.objects.order_by("pk").values()]
+    models: tuple[Any, ...] = (Operation, ExportJob, TaskImport)
+    return [row for model in models for row in model.objects.order_by("pk").values()]
 
 
 # -- An operation of ours is read from what runs -------------------------------------------------------------------
@@ -219,7 +220,7 @@ def test_the_list_asks_the_same_number_of_queries_however_long(
         foreign(acme, editor)
     with django_assert_num_queries(len(once)):
         assert len(ids(index(client))) == 7
-    assert len(once) <= 5
+    assert len(once) <= 6
 
 
 # -- Made ----------------------------------------------------------------------------------------------------------
@@ -258,7 +259,7 @@ def test_a_known_handler_waits_for_an_update_that_brings_a_request(client_of: Cl
 def test_another_name_is_kept_for_a_worker_that_moves_it_on(client_of: ClientOf, acme: Organization, editor: User) -> None:
     token, _ = access.create_access_token(acme, name="ERP", role=Role.EDITOR)
     worker = APIClient()
-    worker.force_authenticate(token.user, token)
+    worker.force_authenticate(token.user, token)  # type: ignore[arg-type]
     made = client_of(editor).post(f"{TASK}/create", {"handler": "erp-sync", "entity_id": "7", "request": '{"all": true}'}).json()
     assert (made["status"], made["user_id"]) == ("pending", str(editor.pk))
     Operation.objects.update(own_updated_at="2024-01-01T00:00:00Z")
@@ -449,7 +450,7 @@ def test_nobody_sees_another_organization_s(client_of: ClientOf, acme: Organizat
     assert both.get(f"{TASK}/view/{theirs.pk}", headers={"X-Organization": str(globex.pk)}).status_code == 404
     token, _ = access.create_access_token(globex, name="ERP", role=Role.ADMIN)
     service = APIClient()
-    service.force_authenticate(token.user, token)
+    service.force_authenticate(token.user, token)  # type: ignore[arg-type]
     assert service.get(f"{TASK}/view/{theirs.pk}").status_code == 404
     assert Operation.objects.count() == 1
 

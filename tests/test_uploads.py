@@ -89,8 +89,8 @@ def test_what_is_refused_leaves_nothing(client_of: ClientOf, editor: User, viewe
         (client.post(UPLOADS, {"file": "no file"}, format="multipart"), 400),
         (client.post(UPLOADS, {"file": [SimpleUploadedFile("a", CSV), SimpleUploadedFile("b", CSV)]}, format="multipart"), 400),
         (client.post(UPLOADS, {"file": "x"}, format="json"), 415),
-        (client.generic("POST", UPLOADS, b"--x\r\nbroken", content_type="multipart/form-data"), 400),
-        (client.generic("POST", UPLOADS, b"broken", content_type="multipart/form-data; boundary=x"), 400),
+        (client.generic("POST", UPLOADS, "--x\r\nbroken", content_type="multipart/form-data"), 400),
+        (client.generic("POST", UPLOADS, "broken", content_type="multipart/form-data; boundary=x"), 400),
         (send(client_of(viewer)), 403),
     ]
     assert [response.status_code for response, _ in refused] == [status for _, status in refused]
@@ -134,6 +134,7 @@ def test_an_upload_becomes_tasks_once(client_of: ClientOf, acme: Organization, e
     assert Operation.objects.filter(organization=acme).count() == 1
     assert start(client, upload).status_code == 422  # it has been imported
     assert uploads.sweep() == 1
+    assert litter.sweep() == 2
     assert stored() == []
     sweep = Operation.objects.get(handler="SweepHandler")
     assert (sweep.organization, sweep.own_response) == (acme, '{"uploads": 1}')
@@ -209,6 +210,7 @@ def test_a_silent_worker_loses_the_import_and_never_imports_twice(client_of: Cli
         assert client.get(f"{TASK}/view/{made['task_id']}").json()["status"] == "pending"
     third = imports.claim()
     assert third
+    assert lost
     imports.run(lost)  # it wakes up: the rows it writes are undone
     assert not Task.objects.exists()
     assert TaskImport.objects.get().status == JobStatus.IN_PROGRESS
@@ -229,7 +231,7 @@ def test_the_command_s_import_leaves_an_operation(tmp_path: Path, acme: Organiza
     operation = Operation.objects.get()
     assert (operation.handler, operation.user, operation.organization) == ("ImportHandler", None, acme)
     assert operation.task_import
-    assert operation.task_import.result["created"] == 2
+    assert (operation.task_import.result or {})["created"] == 2
 
 
 # -- Swept ---------------------------------------------------------------------------------------------------------

@@ -42,10 +42,12 @@ MAX_ATTEMPTS = 3
 
 # -- By people -----------------------------------------------------------------------------------------------------
 def create(user: User, organization: Organization, upload: Upload, mapping: dict[str, Any], *, skip_bad: bool = False) -> TaskImport:
-    """A queued import of an upload, with its operation. Raises Invalid for a wrong mapping, Forbidden, NotFound."""
+    """A queued import of an upload, with its operation. Raises Invalid for a wrong mapping or an upload that is gone, Forbidden, NotFound."""
     access.require(user, Action.WRITE, organization)
     importing.parse_mapping(mapping)
     with transaction.atomic():
+        if not Upload.objects.select_for_update().filter(pk=upload.pk, expires_at__gt=Now()):  # so that the sweeper leaves it alone
+            raise Invalid.field("upload_id", "The upload has expired; send the file again.", "unknown")
         made = TaskImport.objects.create(
             organization=organization, upload=upload, name=upload.name, mapping=mapping, skip_bad=skip_bad, created_by=user
         )

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import zipfile
+from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from exports import storage
-from exports.models import TaskImport, Upload
+from exports.models import Litter, TaskImport, Upload
 from exports.services.operations import recording
 from exports.states import ACTIVE
 from taskexport.errors import AppError, Conflict, Invalid
@@ -100,17 +101,15 @@ def _kind(path: Path) -> str:
 
 
 def sweep() -> int:
-    """Removes uploads that have expired or never arrived whole, but none that an import still needs. How many."""
+    """Forgets uploads that have expired or never arrived whole, but none that an import still needs; their bytes are litter. How many."""
     needed = TaskImport.objects.filter(upload=OuterRef("pk"), status__in=ACTIVE)
     given_up = Q(finished_at__isnull=True, created_at__lt=Now() - timedelta(seconds=UNFINISHED_SECONDS))
     over = Upload.objects.filter(~Exists(needed)).filter(Q(expires_at__lte=Now()) | given_up)
-    gone = list(over.order_by("pk")[:1000])
-    for upload in gone:
-        storage.spool_path(upload.spool_name).unlink(missing_ok=True)
-        storage.delete(upload.key)
     with transaction.atomic():
-        ids = [upload.pk for upload in gone]
-        for row in Upload.objects.filter(pk__in=ids).order_by().values("organization").annotate(uploads=Count("pk")):
-            recording.of_sweep(row["organization"], {"uploads": row["uploads"]})
-        Upload.objects.filter(pk__in=ids).delete()
+        gone = list(over.select_for_update(skip_locked=True).order_by("pk")[:1000])
+        Litter.objects.bulk_create([Litter(kind=Litter.Kind.FILE, name=upload.key) for upload in gone])
+        Litter.objects.bulk_create([Litter(kind=Litter.Kind.SPOOL, name=upload.spool_name) for upload in gone])
+        for organization_id, count in Counter(upload.organization_id for upload in gone).items():
+            recording.of_sweep(organization_id, {"uploads": count})
+        Upload.objects.filter(pk__in=[upload.pk for upload in gone]).delete()
     return len(gone)

@@ -34,10 +34,14 @@ class Api:
 
     def call(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
         """The JSON answer. Raises Failure."""
+        return self.ask(method, path, body, headers)[0]
+
+    def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> tuple[dict[str, Any], Any]:
+        """The JSON answer and its headers. Raises Failure."""
         with self.open(method, path, body, headers) as answer:
             try:
-                return dict(json.load(answer))
-            except ValueError:
+                return dict(json.load(answer)), answer.headers
+            except (ValueError, TypeError):
                 raise Failure(Exit.NETWORK, f"{self.session.url} does not answer like taskexport; is the address right?") from None
             except NETWORK_ERRORS as error:
                 raise Failure(Exit.NETWORK, f"The answer broke off: {error}") from None

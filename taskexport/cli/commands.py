@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import json
+import os
 import sys
 import time
 import urllib.parse
@@ -179,9 +180,9 @@ def _option(text: str) -> tuple[str, Any]:
 def _wait(api: Api, job_id: str, progress: Progress) -> dict[str, Any]:
     pause = FIRST_POLL_SECONDS
     while True:
-        with api.open("GET", f"{JOBS}/{job_id}") as answer:
-            job: dict[str, Any] = json.load(answer)["job"]
-            told = answer.headers.get("Retry-After", "")
+        body, headers = api.ask("GET", f"{JOBS}/{job_id}")
+        job: dict[str, Any] = body["job"]
+        told = headers.get("Retry-After", "")
         done, total = job["progress"]["rows_done"], job["progress"]["rows_total"]
         of = f" of {total:,}" if total is not None else ""
         progress.say(f"{job['status']}: {done:,}{of} rows", last=job["status"] in ENDED)
@@ -207,9 +208,9 @@ def list_jobs(options: argparse.Namespace) -> None:
     query = urllib.parse.urlencode({name: value for name, value in asked.items() if value})
     jobs: list[dict[str, Any]] = []
     while query and len(jobs) < options.limit:
-        with api.open("GET", f"{JOBS}?{query}") as answer:
-            jobs += json.load(answer)["jobs"]
-            link = answer.headers.get("Link", "")
+        body, headers = api.ask("GET", f"{JOBS}?{query}")
+        jobs += body["jobs"]
+        link = headers.get("Link", "")
         # Only the query: wherever a link points, we ask the service that we know.
         query = urllib.parse.urlsplit(link.partition("<")[2].partition(">")[0]).query
     jobs = jobs[: options.limit]
@@ -319,6 +320,11 @@ def main(arguments: Sequence[str]) -> int:
         else:
             print(f"{_clean(error.message)}", file=sys.stderr)
         return int(error.exit_code)
+    except (KeyError, TypeError):
+        print("The answer is not one of taskexport's; is the address right, and is this client as new as the service?", file=sys.stderr)
+        return int(Exit.NETWORK)
+    except BrokenPipeError:  # whoever reads our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         return int(Exit.INTERRUPTED)
     return int(Exit.OK)

@@ -102,7 +102,7 @@ class IndexView(OperationView):
         if not body["history"]:
             rows = rows.filter(historized=False)
         total, size, page = rows.order_by().count(), body["per-page"], body["page"]
-        found = reading.ordered(rows, body["sort"])[(page - 1) * size : page * size]
+        found = reading.page(rows, body["sort"], page, size)
         headers = {
             "X-Pagination-Current-Page": str(page),
             "X-Pagination-Page-Count": str(math.ceil(total / size)),

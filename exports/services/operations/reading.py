@@ -121,6 +121,13 @@ def ordered(mine: QuerySet[Operation], sort: str) -> QuerySet[Operation]:
     return mine.order_by(order, "-pk" if downwards else "pk")
 
 
+def page(mine: QuerySet[Operation], sort: str, number: int, size: int) -> list[Operation]:
+    """The page of this number, from 1. Only its own rows are joined with what runs behind them, however deep it lies."""
+    ids = list(ordered(mine, sort).values_list("pk", flat=True)[(number - 1) * size : number * size])
+    found = {operation.pk: operation for operation in rows().filter(pk__in=ids)}
+    return [found[pk] for pk in ids if pk in found]
+
+
 def _uuid(text: str) -> uuid.UUID | None:
     try:
         return uuid.UUID(text) if len(text) == 36 else None
