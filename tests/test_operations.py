@@ -133,7 +133,14 @@ def test_all_nine_fields_filter_and_sort(client_of: ClientOf, acme: Organization
     assert ids(index(client, filter=wanted)) == [str(first.pk)]
     for field in ("entity_id", "request", "response"):
         assert ids(index(client, filter={field: None})) == [str(second.pk)]
-    for field, value in (("task_id", "task-1"), ("user_id", "user-1"), ("user_id", "9" * 30), ("status", "PARKED"), ("created_at", "2024-01-02")):
+    for field, value in (
+        ("task_id", "task-1"),
+        ("user_id", "user-1"),
+        ("user_id", "9" * 30),
+        ("status", "PARKED"),
+        ("created_at", "2024-01-02"),
+        ("updated_at", "9999-12-31"),
+    ):
         assert ids(index(client, filter={field: value})) == [], field
     assert ids(index(client)) == [str(second.pk), str(first.pk)]  # newest first unless said
 

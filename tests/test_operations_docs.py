@@ -16,6 +16,7 @@ from taskexport import processes
 from tasks.models import Organization, User
 from tests.api import rows
 from tests.fixtures import PASSWORD
+from tests.openapi import document
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "docs" / "operations-api.md").read_text()
@@ -41,6 +42,12 @@ def test_the_guides_commands_run(process_env: dict[str, str], admin: User, acme:
 def test_the_guide_names_every_field_status_and_handler() -> None:
     words = {*FIELDS, *WORDS.values(), *handlers.HANDLERS, *handlers.RESERVED}
     assert {word for word in words if f"`{word}`" not in TEXT} == set()
+
+
+def test_the_guide_names_every_call() -> None:
+    paths = {path for path in document()["paths"] if path.startswith(("/api/v2/task", "/api/v1/uploads"))}
+    assert len(paths) == 7
+    assert {path for path in paths if path.replace("{task_id}", "{id}") not in TEXT and path != "/api/v2/task/update"} == set()
 
 
 def test_every_test_that_the_table_names_exists() -> None:

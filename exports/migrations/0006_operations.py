@@ -92,7 +92,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-created_at', '-pk'],
-                'indexes': [models.Index(fields=['organization', '-created_at', '-id'], name='operation_list'), models.Index(fields=['organization', 'handler', '-created_at'], name='operation_by_handler')],
+                'indexes': [models.Index(fields=['organization', '-created_at', '-id'], name='operation_list'), models.Index(condition=models.Q(('historized', False)), fields=['organization', '-created_at', '-id'], name='operation_shown'), models.Index(fields=['organization', 'handler', '-created_at'], name='operation_by_handler')],
                 'constraints': [models.CheckConstraint(condition=models.Q(('job__isnull', True), ('task_import__isnull', True), _connector='OR'), name='operation_reads_one')],
             },
         ),

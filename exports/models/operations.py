@@ -106,6 +106,7 @@ class Operation(models.Model):
         constraints = [models.CheckConstraint(condition=Q(job__isnull=True) | Q(task_import__isnull=True), name="operation_reads_one")]
         indexes = [
             models.Index(fields=["organization", "-created_at", "-id"], name="operation_list"),
+            models.Index(fields=["organization", "-created_at", "-id"], name="operation_shown", condition=Q(historized=False)),
             models.Index(fields=["organization", "handler", "-created_at"], name="operation_by_handler"),
         ]
 

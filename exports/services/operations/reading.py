@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from django.db.models import Case, CharField, DateTimeField, F, Q, QuerySet, TextField, Value, When
+from django.db.models import Case, CharField, DateTimeField, F, QuerySet, TextField, Value, When
 from django.db.models.functions import Cast, Coalesce, JSONObject
 
 from exports.models import Operation
@@ -105,7 +105,8 @@ def matching(mine: QuerySet[Operation], wanted: dict[str, Any]) -> QuerySet[Oper
         elif field in {"request", "response"}:
             mine = mine.filter(**{f"{column}__contains": value})
         elif isinstance(value, datetime):
-            mine = mine.filter(Q(**{f"{column}__gte": value}), Q(**{f"{column}__lt": value + timedelta(days=1)}))
+            day = {"hour": 23, "minute": 59, "second": 59, "microsecond": 999999}
+            mine = mine.filter(**{f"{column}__gte": value, f"{column}__lte": value.replace(**day)})
         else:
             mine = mine.filter(**{column: value})
     return mine
