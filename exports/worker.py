@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import socket
 
-from exports.services import imports, jobs, runner, upkeep
+from exports.services import jobs, runner, upkeep
+from exports.services.imports import running
 
 
 def worker_name() -> str:
@@ -26,13 +27,13 @@ def run_next() -> None:
 
 def import_next() -> None:
     """A doorbell: claims the oldest waiting import and runs it; finds none if somebody else was quicker."""
-    claim = imports.claim()
+    claim = running.claim()
     if claim is None:
         return
     try:
-        imports.run(claim)
+        running.run(claim)
     finally:
-        imports.ring_if_waiting()
+        running.ring_if_waiting()
 
 
 def tick() -> dict[str, int]:

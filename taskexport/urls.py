@@ -21,7 +21,7 @@ urlpatterns = [
     path("api/", include("tasks.api")),
     path("api/", include("exports.api.asking")),  # ahead of the jobs, whose ids its fixed names would be
     path("api/", include("exports.api.jobs")),
-    path("api/", include("exports.api.uploads")),
+    path("api/", include("exports.api.imports")),
     path("api/", include("exports.api.operations.urls")),
     path(
         "api/",

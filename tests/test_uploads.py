@@ -21,7 +21,9 @@ from rest_framework.test import APIClient
 
 from exports import storage, worker
 from exports.models import Litter, Operation, TaskImport, Upload
-from exports.services import imports, litter, upkeep, uploads
+from exports.services import litter, upkeep
+from exports.services.imports import running as imports
+from exports.services.imports import uploads
 from exports.states import JobStatus
 from taskexport.errors import Conflict
 from tasks.models import Member, Organization, Role, Task, User

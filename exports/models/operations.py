@@ -46,7 +46,7 @@ class Upload(models.Model):
 
 
 class TaskImport(models.Model):
-    """One import of one file by one mapping. Only `exports.services.imports` moves its status."""
+    """One import of one file by one mapping. Only `exports.services.imports.running` moves its status."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="imports")

@@ -11,7 +11,8 @@ from django.db.models.functions import Now
 
 from exports import storage
 from exports.models import JobAttempt, TickLease
-from exports.services import imports, jobs, litter, uploads
+from exports.services import jobs, litter
+from exports.services.imports import running, uploads
 from taskexport import idempotency
 from taskexport.logs import where
 from tasks import sessions
@@ -28,8 +29,8 @@ def tick(holder: str) -> dict[str, int]:
     units: dict[str, Callable[[], int]] = {
         "reaped": jobs.reap,
         "rung": jobs.ring_for_waiting,
-        "imports_reaped": imports.reap,
-        "imports_rung": imports.ring_for_waiting,
+        "imports_reaped": running.reap,
+        "imports_rung": running.ring_for_waiting,
         "swept": sweep,
         "uploads_swept": uploads.sweep,
         "litter_swept": litter.sweep,

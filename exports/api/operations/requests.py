@@ -8,7 +8,8 @@ from typing import Any
 
 from exports.api.operations.shapes import ImportRequest
 from exports.api.shapes import JobCreate
-from exports.services import configs, specs, uploads
+from exports.services import configs, specs
+from exports.services.imports import uploads
 from exports.services.operations import handlers
 from taskexport.api.strict import StrictJSONParser, parse_data
 from taskexport.errors import FieldError, Invalid, NotFound

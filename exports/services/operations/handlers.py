@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from exports.models import ExportJob, TaskImport, Upload
-from exports.services import imports, jobs, specs
+from exports.services import jobs, specs
+from exports.services.imports import running
 from exports.services.operations import recording
 from tasks.models import Organization, User
 
@@ -30,7 +31,7 @@ def start_export(user: User, organization: Organization, wish: specs.Wish) -> Ex
 
 def start_import(user: User, organization: Organization, asked: ImportRequest) -> TaskImport:
     """Queues the import. Raises Forbidden, NotFound, Invalid."""
-    return imports.create(user, organization, asked.upload, asked.mapping, skip_bad=asked.skip_bad)
+    return running.create(user, organization, asked.upload, asked.mapping, skip_bad=asked.skip_bad)
 
 
 HANDLERS: dict[str, Callable[[User, Organization, Any], ExportJob | TaskImport]] = {

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from exports.services import imports
+from exports.services.imports import running
 from taskexport.errors import AppError
 from tasks import importing
 
@@ -27,7 +27,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             organization = importing.find_organization(options["organization"])
-            result = imports.run_file(
+            result = running.run_file(
                 organization,
                 options["file"],
                 importing.read_mapping(options["map"]),

@@ -20,7 +20,7 @@ from rest_framework.response import Response
 
 from exports import storage
 from exports.models import Upload
-from exports.services import uploads
+from exports.services.imports import uploads
 from taskexport.api.calls import organization_of, stamp, user_of
 from taskexport.api.strict import AppErrorTooLarge, check_text
 from taskexport.api.views import ContractView, documented_errors, route
