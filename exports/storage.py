@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,6 +27,14 @@ def spool_path(name: str) -> Path:
 def open_spool(path: Path) -> BinaryIO:
     """A new file, readable by us alone. Raises FileExistsError rather than share one."""
     return os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600), "w+b", buffering=0)
+
+
+def delete_old_spools(suffix: str, seconds: int) -> int:
+    """Removes spool files of this suffix that nobody has written to for so long; returns how many."""
+    old = [path for path in _directory(settings.SPOOL_ROOT).glob(f"*{suffix}") if time.time() - path.stat().st_mtime > seconds]
+    for path in old:
+        path.unlink(missing_ok=True)
+    return len(old)
 
 
 def require_space() -> None:

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import socket
-
 from exports.services import jobs, runner, upkeep
 from exports.services.imports import running
-
-
-def worker_name() -> str:
-    """`host:pid` of this process."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+from exports.services.supervising import worker_name
 
 
 def run_next() -> None:

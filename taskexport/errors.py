@@ -100,3 +100,24 @@ class TooMany(AppError):
 
     status = 429
     code = "too_many_requests"
+
+
+class TooLarge(AppError):
+    """More than the service takes: 413."""
+
+    status = 413
+    code = "too_large"
+
+
+class WrongType(AppError):
+    """Of another media type than is asked for: 415."""
+
+    status = 415
+    code = "unsupported_media_type"
+
+
+class Unavailable(AppError):
+    """The service can't at the moment; try again: 503."""
+
+    status = 503
+    code = "unavailable"

@@ -19,7 +19,6 @@ urlpatterns = [
     path("", include("exports.api.links")),
     path("api", not_found),
     path("api/", include("tasks.api")),
-    path("api/", include("exports.api.asking")),  # ahead of the jobs, whose ids its fixed names would be
     path("api/", include("exports.api.jobs")),
     path("api/", include("exports.api.imports")),
     path("api/", include("exports.api.operations.urls")),

@@ -13,7 +13,7 @@ from django.db.models import Model, Q, QuerySet
 from django.utils import timezone
 
 from taskexport.errors import Forbidden, NotFound, Unauthenticated
-from tasks.models import AccessToken, Member, Organization, Role, User
+from tasks.models import AccessToken, Member, Organization, Platform, Role, User
 
 
 class Action(StrEnum):
@@ -45,6 +45,13 @@ def organizations(user: Any, action: Action = Action.READ) -> QuerySet[Organizat
     if action is Action.READ:
         member_of |= Q(platform__in=user.owned_platforms.values("pk"))
     return Organization.objects.filter(member_of)
+
+
+def platforms(user: Any) -> QuerySet[Platform]:
+    """The platforms that the user owns, all of them for superusers; none for the anonymous and the inactive."""
+    if user is None or not user.is_authenticated or not user.is_active:
+        return Platform.objects.none()
+    return Platform.objects.all() if user.is_superuser else Platform.objects.filter(owners=user)
 
 
 def visible_to(rows: QuerySet[AnyModel], user: Any, action: Action = Action.READ) -> QuerySet[AnyModel]:

@@ -99,6 +99,14 @@ def rows(data: bytes) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
+def zipped(text: str = "id,title\n1,one\n2,two\n", name: str = "tasks.csv") -> bytes:
+    """A zip with one member, as an external runner brings it."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, text)
+    return buffer.getvalue()
+
+
 def at_once(count: int, call: Callable[[int], Any]) -> list[Any]:
     """The results of this many threads that call at the same moment, each on a database connection of its own."""
     barrier, results = threading.Barrier(count), [None] * count

@@ -375,7 +375,7 @@ def test_live_tells_rows_and_percent_by_one_query_of_its_own(editor: User, acme:
     with CaptureQueriesContext(connection) as queries:
         answer = client.get(f"{LIST}live/?ids={ids}").json()["jobs"]
     assert len([query for query in queries if "exports_exportjob" in query["sql"]]) == 1
-    assert len(queries) == 3  # session, user, jobs
+    assert len(queries) == 4  # session, user, platforms, jobs
     assert answer == [
         {
             "id": str(claim.job.pk),

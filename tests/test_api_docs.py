@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
+import os
 import re
+import shutil
 import subprocess
 import zipfile
 from pathlib import Path
@@ -21,21 +24,29 @@ from tasks.models import Organization, User
 from tests.fixtures import PASSWORD
 from tests.openapi import document
 
-TEXT = (Path(__file__).resolve().parent.parent / "docs" / "api.md").read_text()
+ROOT = Path(__file__).resolve().parent.parent
+TEXT = (ROOT / "docs" / "api.md").read_text()
 COMMAND_SECONDS = 60
 
 
 @pytest.mark.serial
-def test_the_guides_commands_run(process_env: dict[str, str], admin: User, acme: Organization, tmp_path: Path) -> None:
+def test_the_guides_commands_run(process_env: dict[str, str], admin: User, owner: User, acme: Organization, tmp_path: Path) -> None:
     demo.make_tasks(acme, 100, 1)
     port = processes.free_port()
     head, *blocks = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
     assert "PASSWORD=" in head
-    known = f"URL=http://127.0.0.1:{port}\nEMAIL={admin.email}\nPASSWORD='{PASSWORD}'\nORG={acme.uuid}\n"
+    url = f"http://127.0.0.1:{port}"
+    known = f"URL={url}\nEMAIL={admin.email}\nOWNER={owner.email}\nPASSWORD='{PASSWORD}'\nOWNER_PASSWORD='{PASSWORD}'\nORG={acme.uuid}\n"
     with processes.service(port, {**process_env, "VAR": str(tmp_path / "var")}, Path(settings.VAR) / "log"):
         done = subprocess.run(
             ["sh", "-eu", "-c", known + "".join(blocks)], cwd=tmp_path, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
         )
+        env = os.environ | {"URL": url, "EMAIL": admin.email, "PASSWORD": PASSWORD, "ORG": str(acme.uuid), "no_proxy": "127.0.0.1"}
+        example = _run(["python3", "-c", _block("python")], env, tmp_path)
+        assert re.fullmatch(r"[0-9a-f-]{36}-task-export.csv.zip 100\n", example)
+        if shutil.which("node"):
+            (tmp_path / "export.mjs").write_text(_block("js"))
+            assert re.fullmatch(r"[0-9a-f-]{36}-task-export.csv.zip 100\n", _run(["node", "export.mjs"], env, tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "done\n100 rows; tasks created from 2024-01-01" in done.stdout
     assert "Signature Verified Successfully" in done.stdout
@@ -44,9 +55,34 @@ def test_the_guides_commands_run(process_env: dict[str, str], admin: User, acme:
     assert answers["cancelled"]["job"]["status"] == "cancelled"
     assert [event["kind"] for event in answers["events"]["events"]] == ["created", "started", "claimed", "done"]
     assert [each["door"] for each in answers["downloads"]["downloads"]] == ["link", "api"]
+    assert "successfully update status to done\n" in done.stdout
+    told = {name: json.loads((tmp_path / f"{name}.json").read_text())["job"] for name in ("progress", "pinned", "unpinned", "direct")}
+    assert told["progress"]["progress"] == {"rows_done": 1, "rows_total": 2, "percent": 50.0}
+    assert (told["pinned"]["file"]["pinned"], told["unpinned"]["file"]["pinned"]) == (True, False)
+    assert (tmp_path / "deleted.json").read_text() == ""
+    assert (told["direct"]["status"], told["direct"]["org_id"], told["direct"]["file"]["rows"]) == ("done", "all", 100)
+    assert hashlib.sha256((tmp_path / "all.csv").read_bytes()).hexdigest() == told["direct"]["file"]["sha256"]
     with zipfile.ZipFile(tmp_path / "by-link.zip") as archive:
         table = list(csv.reader(io.StringIO(archive.read(archive.namelist()[0]).decode(), newline="")))
     assert [f"`{title}`" for title in table[0]] == _layouts()["basic"]
+
+
+def _block(language: str) -> str:
+    (block,) = re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+    return str(block)
+
+
+def _run(command: list[str], env: dict[str, str], folder: Path) -> str:
+    done = subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_tests_that_the_guide_names_exist() -> None:
+    named = set(re.findall(r"`(test_\w+)`", TEXT))
+    there = {name for path in ROOT.glob("tests/test_*.py") for name in re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE)}
+    assert len(named) >= 10
+    assert named - there == set()
 
 
 def _layouts() -> dict[str, list[str]]:

@@ -566,7 +566,7 @@ def test_a_wrong_path_is_404_in_json(path: str, method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("put", ""), ("delete", ""), ("delete", "/{}"), ("patch", "/{}"), ("get", "/{}/start"), ("put", "/{}/cancel")]
+    ("method", "path"), [("put", ""), ("delete", ""), ("put", "/{}"), ("patch", "/{}"), ("get", "/{}/start"), ("put", "/{}/cancel")]
 )
 def test_a_wrong_method_is_405_in_json(client_of: ClientOf, admin: User, acme: Organization, method: str, path: str) -> None:
     job = make_job(acme, admin)

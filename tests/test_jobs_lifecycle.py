@@ -507,7 +507,7 @@ def test_a_chore_that_breaks_keeps_no_other_from_its_turn(db: None, monkeypatch:
     def broken(*_: Any) -> Any:
         raise ValueError("canary")
 
-    monkeypatch.setattr("exports.services.jobs.OrmQ.objects.filter", broken)
+    monkeypatch.setattr("exports.services.jobs.ringing.OrmQ.objects.filter", broken)
     done = upkeep.tick("a")
     assert set(done.values()) == {0}
     assert {"reaped", "swept", "forgotten"} <= set(done)

@@ -469,3 +469,9 @@ def test_operations_age_with_their_own_updates_only(acme: Organization, editor: 
     ExportJob.objects.filter(pk=job.pk).update(queued_at=Now() + timedelta(days=2))
     assert reading.rows().get(job=job).updated_at > datetime.now(UTC) + timedelta(days=1)  # type: ignore[attr-defined]
     publish(job)
+
+
+def test_an_export_for_an_external_runner_says_so(client_of: ClientOf, acme: Organization, editor: User) -> None:
+    asked = json.dumps(wish(acme, runner="external"))
+    assert client_of(editor).post(f"{TASK}/create", {"handler": "ExportHandler", "request": asked}).json()["status"] == "pending"
+    assert (ExportJob.objects.get().runner, ExportJob.objects.get().status) == ("external", "queued")

@@ -10,14 +10,16 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test.client import encode_multipart
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.test import APIClient
 
-from exports.models import ExportJob, Operation, Upload
+from exports.models import ExportJob, JobAttempt, Operation, Upload
 from exports.services import files
 from tasks import access, demo
 from tasks.models import Organization, Role, Task, User
-from tests.api import JOBS, content, export, make_job, publish, rows, wish
+from tests.api import JOBS, content, export, make_job, publish, rows, wish, zipped
 
 pytestmark = pytest.mark.django_db
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -28,7 +30,9 @@ Row = dict[str, str]
 REST = "401 405 405 405 405 405 405 405"
 SIGNED_IN = {"POST": "401 405 405 405 405 405 405 405", "OPTIONS": "401 200 200 200 200 200 200 200"}
 READ = SIGNED_IN | {"GET": "401 404 200 200 200 200 404 404"}
-MOVE = SIGNED_IN | {"POST": "401 404 403 200 200 403 404 404"}
+MOVED = "401 404 403 200 200 403 404 404"
+MOVE = SIGNED_IN | {"POST": MOVED}
+BY_PUT = MOVE | {"PUT": MOVED}
 OPEN = {"*": "405 405 405 405 405 405 405 405", "OPTIONS": "200 200 200 200 200 200 200 200"}
 SIGN_IN = OPEN | {"POST": "400 400 400 400 400 400 400 400"}
 EVERYBODY = OPEN | {"GET": "200 200 200 200 200 200 200 200"}
@@ -43,8 +47,14 @@ TABLE: dict[str, Row] = {
     "receipt-key": EVERYBODY,
     "export-jobs": SIGNED_IN | {"GET": "401 200 200 200 200 200 200 200", "POST": "401 404 403 201 201 403 404 404"},
     "export-job-preflight": SIGNED_IN | {"POST": "401 404 403 200 200 403 404 404"},
-    "export-job": READ,
-    "export-job-start": MOVE | {"PUT": "401 404 403 200 200 403 404 404"},
+    "export-direct-csv": SIGNED_IN | {"POST": "401 403 403 403 403 200 403 403"},
+    "export-job": READ | {"DELETE": "401 404 403 403 204 403 404 404"},
+    "export-job-start": BY_PUT,
+    "export-job-in-progress": BY_PUT,
+    "export-job-progress": MOVE,
+    "export-job-done": BY_PUT,
+    "export-job-failed": BY_PUT,
+    "export-job-pin": SIGNED_IN | {"POST": REST, "PUT": MOVED, "DELETE": MOVED},
     "export-job-cancel": MOVE,
     "export-job-retry": MOVE,
     "export-job-again": SIGNED_IN | {"POST": "401 404 403 201 201 403 404 404"},
@@ -67,7 +77,16 @@ TABLE: dict[str, Row] = {
     "nothing": {"*": "404 404 404 404 404 404 404 404"},
 }
 # The status that a job must have for the call to succeed; done, with a file, for the others.
-NEEDS = {"export-job-start": "new", "export-job-cancel": "new", "export-job-retry": "failed"}
+NEEDS = {
+    "export-job-start": "new",
+    "export-job-cancel": "new",
+    "export-job-retry": "failed",
+    "export-job-in-progress": "queued",
+    "export-job-progress": "in progress",
+    "export-job-done": "in progress",
+    "export-job-failed": "in progress",
+}
+EXTERNAL = {name for name, status in NEEDS.items() if status in {"queued", "in progress"}}
 
 
 def routes(patterns: list[Any], prefix: str = "") -> Iterator[tuple[str, str, Any]]:
@@ -113,18 +132,35 @@ def askers(request: pytest.FixtureRequest, globex: Organization) -> dict[str, Us
 
 def make(name: str, acme: Organization, editor: User) -> ExportJob:
     job = make_job(acme, editor, NEEDS.get(name, "failed"), name=CANARY, org_name=CANARY, error=CANARY)
+    if name in EXTERNAL:
+        ExportJob.objects.filter(pk=job.pk).update(runner="external")
+        if NEEDS[name] == "in progress":
+            ExportJob.objects.filter(pk=job.pk).update(attempt=1)
+            JobAttempt.objects.create(job=job, number=1, token=uuid.uuid4().hex[:16], worker=f"user:{editor.pk}")
     if name not in NEEDS:
         publish(job)
         ExportJob.objects.filter(pk=job.pk).update(status="done")
     return ExportJob.objects.get(pk=job.pk)
 
 
-def body_for(name: str, method: str, acme: Organization) -> str:
+def body_for(name: str, method: str, acme: Organization) -> tuple[Any, str]:
+    """The body, and its media type."""
+    if name == "export-job-done" and method in {"POST", "PUT"}:
+        file = SimpleUploadedFile(f"{CANARY}.csv.zip", zipped(), content_type="application/zip")
+        return encode_multipart("boundary", {"file": file}), "multipart/form-data; boundary=boundary"
     if name == "uploads":
-        return f'--x\r\nContent-Disposition: form-data; name="file"; filename="{CANARY}.csv"\r\n\r\na,b\r\n--x--\r\n'
+        file = SimpleUploadedFile(f"{CANARY}.csv", b"a,b\n")
+        return encode_multipart("boundary", {"file": file}), "multipart/form-data; boundary=boundary"
+    body: dict[str, Any] = {}
+    if method == "POST" and name in {"export-jobs", "export-job-preflight", "export-direct-csv"}:
+        body = wish(acme, name=CANARY, org_name=CANARY)
+    if name == "export-direct-csv":
+        body.pop("type", None)
+    if name == "export-job-progress":
+        body["rows_done"] = 1
     if name == "operation-create" and method == "POST":
-        return json.dumps({"handler": CANARY})
-    return json.dumps(wish(acme, name=CANARY, org_name=CANARY) if name in {"export-jobs", "export-job-preflight"} and method == "POST" else {})
+        body = {"handler": CANARY}
+    return json.dumps(body), "application/json"
 
 
 def kept() -> list[dict[str, Any]]:
@@ -151,10 +187,8 @@ def test_everybody_gets_what_the_table_says(askers: dict[str, User | None], acme
                 operation = Operation.objects.create(organization=acme, handler=CANARY, user=editor)
                 url = url.replace("<str:task_id>", str(operation.pk)) + (f"?id={operation.pk}" if name == "operation-update-by-query" else "")
             before = kept()
-            kind = "multipart/form-data; boundary=x" if name == "uploads" else "application/json"
-            response = clients[asker].generic(
-                method, url, body_for(name, method, acme), content_type=kind, headers={"X-Organization": str(acme.uuid)}
-            )
+            body, kind = body_for(name, method, acme)
+            response = clients[asker].generic(method, url, body, content_type=kind, headers={"X-Organization": str(acme.uuid)})
             answer = b"".join(response.streaming_content) if response.streaming else response.content  # type: ignore[attr-defined]
             if response.status_code != status:
                 wrong.append(f"{method} {url} by {asker}: {response.status_code}, not {status}")

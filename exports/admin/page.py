@@ -7,16 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from django.utils import timezone
-
 from exports.admin import shown
 from exports.datasets import Spec
-from exports.models import ExportJob
+from exports.models import ExportJob, Runner
 from exports.services import jobs, specs
-from exports.states import ENDED, SOURCES, JobStatus
+from exports.states import SOURCES, JobStatus
 from taskexport.errors import AppError
-from tasks import access
-from tasks.access import Action
 from tasks.models import User
 
 EVENTS_SHOWN, DOWNLOADS_SHOWN = 500, 100
@@ -44,7 +40,7 @@ def context(user: Any, job: Any) -> dict[str, Any]:
     """All that the page shows of a job of `jobs.visible`."""
     file = getattr(job, "file", None)
     may_change = jobs.may_change(user, job)
-    present = file is not None and file.deleted_at is None and file.expires_at > timezone.now()
+    present = file is not None and file.is_present
     return {
         "job": job,
         "title": job.name,
@@ -63,10 +59,19 @@ def context(user: Any, job: Any) -> dict[str, Any]:
         "attempts": job.attempts.order_by("number"),
         "issues": job.issues.all()[:ISSUES_SHOWN],
         "downloads": [(row, shown.person(row.user)) for row in file.downloads.select_related("user")[:DOWNLOADS_SHOWN]] if file else [],
-        "verbs": [(name, verb.label) for name, verb in VERBS.items() if may_change and job.status in verb.sources],
-        "may_make_again": job.status in ENDED and access.can(user, Action.RUN, job.organization_id),
+        "verbs": [
+            (name, verb.label)
+            for name, verb in VERBS.items()
+            if may_change and job.status in verb.sources and (name != "retry" or job.runner != Runner.WEB)
+        ],
+        "may_make_again": jobs.may_make_again(user, job),
         "nonce": uuid.uuid4(),
     }
+
+
+def _fits(name: str, job: ExportJob) -> bool:
+    """Whether the button of this name can do something for the job; a direct export runs once, in its request."""
+    return job.status in VERBS[name].sources and (job.runner != Runner.WEB or name == "cancel")
 
 
 def _in_words(job: ExportJob) -> str:

@@ -22,6 +22,9 @@ _ADVICE = {
     "deadline": "Make a new export of a shorter period.",
     "storage_unavailable": "Press Retry once the storage answers again.",
     "database_unavailable": "Press Retry once the database answers again.",
+    "reported_failed": "It comes from an external runner. Press Retry, and a runner may claim it again.",
+    "runner_lost": "Press Retry, and a runner may claim it again.",
+    "client_gone": "Ask for the direct export again, or make a job.",
     "spec_version": "Make a new export with the same choices.",
 }
 

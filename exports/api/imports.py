@@ -22,19 +22,17 @@ from exports import storage
 from exports.models import Upload
 from exports.services.imports import uploads
 from taskexport.api.calls import organization_of, stamp, user_of
-from taskexport.api.strict import AppErrorTooLarge, check_text
+from taskexport.api.strict import check_text
 from taskexport.api.views import ContractView, documented_errors, route
-from taskexport.errors import AppError, Invalid
+from taskexport.errors import Invalid, TooLarge
 from tasks.access import Action
 
 ENVELOPE_BYTES = 64 * 1024  # what multipart adds around the file
 
 
-class TooLarge(AppErrorTooLarge):
-    """The file is larger than uploads may be: 413."""
-
-    def __init__(self) -> None:
-        AppError.__init__(self, f"The file is larger than {settings.UPLOAD_MAX_BYTES // 1024 // 1024} MB; split it.")
+def too_large() -> TooLarge:
+    """The file is larger than uploads may be."""
+    return TooLarge(f"The file is larger than {settings.IMPORT_MAX_BYTES // 1024 // 1024} MB; split it.")
 
 
 class Spooled(FileUploadHandler):
@@ -57,8 +55,8 @@ class Spooled(FileUploadHandler):
         assert self._file is not None  # noqa: S101 - new_file comes first
         self.size += self._file.write(raw_data)
         self.digest.update(raw_data)
-        if self.size > settings.UPLOAD_MAX_BYTES:
-            raise TooLarge()
+        if self.size > settings.IMPORT_MAX_BYTES:
+            raise too_large()
 
     def file_complete(self, file_size: int) -> UploadedFile:
         self.close()
@@ -124,8 +122,8 @@ class UploadsView(ContractView):
     def post(self, request: Request) -> Response:
         """Upload a CSV (UTF-8) or XLSX file, to be imported within a day by an operation of the ImportHandler."""
         organization = organization_of(request, Action.WRITE)
-        if int(request.META.get("CONTENT_LENGTH") or 0) > settings.UPLOAD_MAX_BYTES + ENVELOPE_BYTES:
-            raise TooLarge()
+        if int(request.META.get("CONTENT_LENGTH") or 0) > settings.IMPORT_MAX_BYTES + ENVELOPE_BYTES:
+            raise too_large()
         upload = uploads.begin(user_of(request), organization)
         spooled = Spooled(storage.spool_path(upload.spool_name))
         try:

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from exports.states import JobStatus
 from tasks.models import Organization, Platform
@@ -67,18 +68,20 @@ class ExportJob(models.Model):
     available_at = models.DateTimeField(null=True, help_text="Not to be claimed before this.")
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
+    deleted_at = models.DateTimeField(null=True, editable=False, help_text="Hidden since; the row stays for the audit.")
 
     class Meta:
         ordering = ["-created_at", "-pk"]
         constraints = [
             models.CheckConstraint(condition=Q(status__in=JobStatus.values), name="job_status_known"),
-            models.CheckConstraint(condition=Q(organization__isnull=False) | Q(platform__isnull=False), name="job_has_owner"),
+            # A direct export may be over several platforms; it is its maker's then.
+            models.CheckConstraint(condition=Q(organization__isnull=False) | Q(platform__isnull=False) | Q(runner="web"), name="job_has_owner"),
             models.CheckConstraint(condition=Q(creation_end_date__gte=F("creation_start_date")), name="job_window_forward"),
         ]
         indexes = [
-            models.Index(fields=["organization", "-created_at", "-id"], name="job_list"),
-            models.Index(fields=["organization", "status", "-created_at"], name="job_list_by_status"),
-            models.Index(fields=["-created_at", "-id"], name="job_list_all"),
+            models.Index(fields=["organization", "-created_at", "-id"], name="job_list", condition=Q(deleted_at__isnull=True)),
+            models.Index(fields=["organization", "status", "-created_at"], name="job_list_by_status", condition=Q(deleted_at__isnull=True)),
+            models.Index(fields=["-created_at", "-id"], name="job_list_all", condition=Q(deleted_at__isnull=True)),
             models.Index(fields=["organization", "queued_at"], name="job_queue", condition=Q(status=JobStatus.QUEUED)),
             models.Index(fields=["organization"], name="job_running", condition=Q(status=JobStatus.IN_PROGRESS)),
         ]
@@ -156,10 +159,16 @@ class ExportFile(models.Model):
     receipt = models.JSONField()
     created_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField()
+    pinned = models.BooleanField(default=False, db_default=False, help_text="Kept past its expiry.")
     deleted_at = models.DateTimeField(null=True)
 
     class Meta:
         indexes = [models.Index(fields=["expires_at"], name="file_expiry", condition=Q(deleted_at__isnull=True))]
+
+    @property
+    def is_present(self) -> bool:
+        """Whether its bytes may still be had: neither deleted nor expired."""
+        return self.deleted_at is None and (self.pinned or self.expires_at > timezone.now())
 
 
 class ExportIssue(models.Model):

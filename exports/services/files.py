@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from exports import storage
-from exports.models import Download, ExportFile, ExportJob
+from exports.models import Download, ExportFile, ExportJob, Runner
 from exports.states import JobStatus
 from taskexport.errors import Conflict, Forbidden, Gone, NotFound
 from tasks import access
@@ -61,7 +61,7 @@ def of_job(job: ExportJob) -> ExportFile:
     """The file of a visible job. Raises Conflict (not done), NotFound, Gone."""
     if job.status != JobStatus.DONE:
         raise Conflict(f"The job is {job.status}; there is a file once it is done.", code="not_done")
-    file = ExportFile.objects.filter(job=job).first()
+    file = ExportFile.objects.select_related("job").filter(job=job).first()
     if file is None:
         raise NotFound("This job's file was removed.")
     return require_present(file)
@@ -69,7 +69,9 @@ def of_job(job: ExportJob) -> ExportFile:
 
 def require_present(file: ExportFile) -> ExportFile:
     """The file itself. Raises Gone once it has expired."""
-    if file.deleted_at is not None or file.expires_at <= timezone.now():
+    if file.job.runner == Runner.WEB:
+        raise Gone("A direct export's file went to whoever asked for it and is not kept.", code="file_not_kept")
+    if not file.is_present:
         raise Gone("The file has expired. Make it again with POST …/again: that runs the same frozen spec.", code="file_expired")
     return file
 

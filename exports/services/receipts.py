@@ -26,6 +26,7 @@ from exports.formats.reading import LONGEST_CELL
 from taskexport.errors import AppError
 
 RECEIPT_VERSION = 1
+LONGEST_UPLOADED_RECORD = 16 * 1024 * 1024  # a line, or a quote, that never ends must not fill the memory
 
 
 def _private_key() -> Ed25519PrivateKey:
@@ -93,9 +94,32 @@ def _opened(path: Path, name: str) -> Iterator[BinaryIO]:
             yield cast(BinaryIO, file)
 
 
+def rows_uploaded(stream: BinaryIO, options: dict[str, Any]) -> int:
+    """The rows of a CSV that an external runner made, in whatever encoding: records that are not empty, less the header.
+    Raises csv.Error for what is no CSV."""
+    csv.field_size_limit(LONGEST_CELL)  # the same for everybody in this process; ours is below
+    text = io.TextIOWrapper(stream, encoding="latin-1", newline="")
+    record_length = rows = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal record_length
+        while line := text.readline(LONGEST_UPLOADED_RECORD):
+            record_length += len(line)
+            if record_length >= LONGEST_UPLOADED_RECORD:
+                raise csv.Error("a record is too long")
+            yield line
+
+    for record in csv.reader(lines(), delimiter=options["delimiter"]):
+        record_length = 0
+        rows += bool(record)
+    return max(0, rows - options["header"])
+
+
 def _csv_rows(path: Path, receipt: dict[str, Any]) -> int:
-    csv.field_size_limit(LONGEST_CELL)  # Python's own limit of 131,072 is no limit of ours
     options = receipt["spec"]["options"]
+    if "uploaded" in receipt:
+        return sum(rows_uploaded(stream, options) for stream in _opened(path, receipt["file"]))
+    csv.field_size_limit(LONGEST_CELL)  # Python's own limit of 131,072 is no limit of ours
     rows = 0
     for stream in _opened(path, receipt["file"]):
         records = csv.reader(io.TextIOWrapper(stream, encoding="utf-8", newline=""), delimiter=options["delimiter"])

@@ -7,17 +7,16 @@ import logging
 import signal
 import sqlite3
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psycopg
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 from exports import sources, storage
 from exports.datasets import Spec
@@ -28,112 +27,16 @@ from exports.formats.issues import Issue, Issues
 from exports.models import ExportFile
 from exports.services import jobs, receipts, specs
 from exports.services.jobs import Claim
+from exports.services.supervising import Pulse, Stopped, insist, supervised
 from taskexport.errors import AppError, Conflict, NotFound
 from taskexport.logs import where
 
-AnyResult = TypeVar("AnyResult")
-
 log = logging.getLogger(__name__)
 
-BEAT_SECONDS = 1.0
-FIRST_ROW_SECONDS = 600  # a plan may sort for long before its first row; after that it must show life
 CHECK_BYTES = 1024 * 1024
-AGAIN_SECONDS = 1.0  # between two tries to reach a database that is away
 # Drivers' own errors come through the source's connection, Django's through everything else.
 DATABASE_FAULTS = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError, sqlite3.OperationalError)
 TAKEN = (Conflict, NotFound)  # cancelled, given to another attempt, or deleted
-
-
-class Stopped(Exception):
-    """The run must end now; `reason` is `lost`, `deadline` or `stopping`."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-@dataclass
-class Pulse:
-    """What the run tells its supervisor (life, rows) and what the supervisor tells the run (stop)."""
-
-    life: int = 0
-    rows_total: int | None = None
-    snapshot: sources.Snapshot | None = None
-    at_first_row: bool = False
-    reason: str = ""
-    # Reentrant: a second SIGTERM may interrupt the handler of the first.
-    _lock: Any = field(default_factory=threading.RLock)
-
-    def beat(self) -> None:
-        """A block, or a megabyte checked: the run lives. Raises Stopped if it shall not."""
-        self.life += 1
-        self.check()
-
-    def check(self) -> None:
-        """Raises Stopped if the run shall end."""
-        if self.reason:
-            raise Stopped(self.reason)
-
-    def stop(self, reason: str) -> None:
-        """Ends the run; the first reason stays."""
-        with self._lock:
-            self.reason = self.reason or reason
-
-    @property
-    def rows_done(self) -> int:
-        return self.snapshot.rows_read if self.snapshot else 0
-
-
-class Supervisor(threading.Thread):
-    """Beats once a second on a connection of its own while the run shows life; cancels the query when the job is lost."""
-
-    def __init__(self, claim: Claim, pulse: Pulse) -> None:
-        super().__init__(name=f"supervisor-{claim.job.pk}", daemon=True)
-        self.claim, self.pulse = claim, pulse
-        self._finished = threading.Event()
-
-    def run(self) -> None:
-        started = time.monotonic()
-        seen = -1
-        try:
-            while not self._finished.wait(BEAT_SECONDS):
-                elapsed = time.monotonic() - started
-                if elapsed > settings.RUN_SECONDS:
-                    self.pulse.stop("deadline")
-                lives = self.pulse.life != seen or (self.pulse.at_first_row and elapsed < FIRST_ROW_SECONDS)
-                seen = self.pulse.life
-                try:
-                    if not self._still_ours(lives):
-                        self.pulse.stop("lost")
-                    snapshot = self.pulse.snapshot  # the run may drop it at any moment
-                    if self.pulse.reason and snapshot:
-                        snapshot.cancel()
-                except Exception as error:
-                    # Whatever it is, a supervisor goes on: the lease lives a minute longer than a connection that broke.
-                    log.warning("beat failed", extra={"job": str(self.claim.job.pk), "error": type(error).__name__})
-                    connection.close()
-        finally:
-            connection.close()
-
-    def _still_ours(self, lives: bool) -> bool:
-        if lives:
-            return jobs.beat(self.claim, rows_done=self.pulse.rows_done, rows_total=self.pulse.rows_total)
-        return jobs.holds(self.claim)
-
-    def finish(self) -> None:
-        self._finished.set()
-        self.join()
-
-
-@contextmanager
-def _supervised(claim: Claim, pulse: Pulse) -> Iterator[None]:
-    """The supervisor around a run."""
-    supervisor = Supervisor(claim, pulse)
-    supervisor.start()
-    try:
-        yield
-    finally:
-        supervisor.finish()
 
 
 @contextmanager
@@ -178,36 +81,22 @@ def run(claim: Claim) -> None:
 
 def _run(claim: Claim, pulse: Pulse, extra: dict[str, Any]) -> None:
     try:
-        with _supervised(claim, pulse):
+        with supervised(claim, pulse):
             file, issues = _produce(claim, pulse)
             _publish(claim, file, issues, pulse)
         log.info("export done", extra=extra | {"rows": file.rows, "bytes": file.size})
     except TAKEN:
         raise
     except Stopped as stop:
-        _insist(_stopped, claim, stop.reason)
+        insist(_stopped, claim, stop.reason)
         log.info("export stopped", extra=extra | {"reason": stop.reason})
     except Exception as error:
         if pulse.reason:  # the cancelled query's own error
-            _insist(_stopped, claim, pulse.reason)
+            insist(_stopped, claim, pulse.reason)
             log.info("export stopped", extra=extra | {"reason": pulse.reason})
         else:
-            code = _insist(_failed, claim, error)
+            code = insist(_failed, claim, error)
             log.warning("export failed", extra=extra | {"code": code, "where": where(error)})
-
-
-def _insist(say: Callable[..., AnyResult], *arguments: Any) -> AnyResult:
-    """Says it to the database, again and again while that is away or locked, for as long as a lease."""
-    until = time.monotonic() + settings.LEASE_SECONDS
-    while True:
-        close_old_connections()  # ours has been idle for the whole run; the server may have ended it
-        try:
-            return say(*arguments)
-        except (OperationalError, InterfaceError):
-            if time.monotonic() > until:
-                raise
-            connection.close()
-            time.sleep(AGAIN_SECONDS)
 
 
 def _stopped(claim: Claim, reason: str) -> None:
@@ -219,19 +108,23 @@ def _stopped(claim: Claim, reason: str) -> None:
 
 def _failed(claim: Claim, error: Exception) -> str:
     """Gives the job back for a transient fault, fails it for a lasting one; returns the code."""
-    if isinstance(error, AppError):
-        code, text = error.code, error.message
-        jobs.fail(claim, code, text)
-    elif isinstance(error, OSError):
-        code = "storage_unavailable"
-        jobs.give_back(claim, code, "The file could not be written.", is_fault=True)
-    elif isinstance(error, DATABASE_FAULTS):
-        code = "database_unavailable"
-        jobs.give_back(claim, code, "The database did not answer.", is_fault=True)
+    code, text, is_fault = describe(error)
+    if is_fault:
+        jobs.give_back(claim, code, text, is_fault=True)
     else:
-        code = "internal_error"
-        jobs.fail(claim, code, f"An error of ours ({type(error).__name__}). It is in the log under this job's id.")
+        jobs.fail(claim, code, text)
     return code
+
+
+def describe(error: Exception) -> tuple[str, str, bool]:
+    """The code and the sentence that a job keeps of what broke its run, and whether it may pass by itself."""
+    if isinstance(error, AppError):
+        return error.code, error.message, False
+    if isinstance(error, OSError):
+        return "storage_unavailable", "The file could not be written.", True
+    if isinstance(error, DATABASE_FAULTS):
+        return "database_unavailable", "The database did not answer.", True
+    return "internal_error", f"An error of ours ({type(error).__name__}). It is in the log under this job's id.", False
 
 
 @dataclass(frozen=True)
@@ -244,6 +137,11 @@ class Spooled:
     written: int
     snapshot_at: datetime
     issues: list[Issue]
+
+    def require_whole(self) -> None:
+        """Raises AppError `incomplete` unless every row that was counted was written."""
+        if self.written != self.counted:
+            raise AppError(f"The file has {self.written} rows where the database counted {self.counted}.", code="incomplete")
 
 
 def _produce(claim: Claim, pulse: Pulse) -> tuple[ExportFile, list[Issue]]:
@@ -259,12 +157,11 @@ def _produce(claim: Claim, pulse: Pulse) -> tuple[ExportFile, list[Issue]]:
         except TooLarge:
             spool.unlink()
             spooled = _spool(claim, pulse, spec, spool, large=True)
-        if spooled.written != spooled.counted:
-            raise AppError(f"The file has {spooled.written} rows where the database counted {spooled.counted}.", code="incomplete")
+        spooled.require_whole()
         _check_spool(spool, spooled.size, spooled.sha256, pulse)
         extension = FORMATS[spec.format].extension(spec.options, spooled.counted)
         name = f"{stem(job.pk)}.{extension}"
-        receipt = _receipt(claim, spec, name, spooled)
+        receipt = receipt_of(claim, spec, name, spooled)
         key = f"{claim.attempt.key_prefix}/{name}"
         storage.put(spool, key)
     finally:
@@ -322,7 +219,8 @@ def _check_spool(path: Path, size: int, sha256: str, pulse: Pulse) -> None:
         raise OSError("the spooled file differs from what was written")
 
 
-def _receipt(claim: Claim, spec: Spec, name: str, spooled: Spooled) -> dict[str, Any]:
+def receipt_of(claim: Claim, spec: Spec, name: str, spooled: Spooled) -> dict[str, Any]:
+    """What the receipt of this attempt's file says, not yet signed."""
     job = claim.job
     return {
         "receipt_version": receipts.RECEIPT_VERSION,
@@ -360,7 +258,7 @@ def _publish(claim: Claim, file: ExportFile, issues: list[Issue], pulse: Pulse) 
         jobs.publish(claim, file, issues)
 
     try:
-        _insist(publish)
+        insist(publish)
     except TAKEN:
         # The commit before a try that was repeated may have reached the database, although its answer did not reach us.
         if ExportFile.objects.filter(job=claim.job, key=file.key).exists():

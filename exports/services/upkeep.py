@@ -11,14 +11,16 @@ from django.db.models.functions import Now
 
 from exports import storage
 from exports.models import JobAttempt, TickLease
-from exports.services import jobs, litter
-from exports.services.imports import running, uploads
+from exports.services import jobs, litter, uploads
+from exports.services.imports import running
+from exports.services.imports import uploads as import_uploads
 from taskexport import idempotency
 from taskexport.logs import where
 from tasks import sessions
 
 log = logging.getLogger(__name__)
 
+UPLOAD_SECONDS = 24 * 3600  # no upload takes longer; one that is older was cut off with its process
 TICK_LEASE_SECONDS = 240  # longer than a tick ever takes; the control cluster kills it at 300
 
 
@@ -32,7 +34,7 @@ def tick(holder: str) -> dict[str, int]:
         "imports_reaped": running.reap,
         "imports_rung": running.ring_for_waiting,
         "swept": sweep,
-        "uploads_swept": uploads.sweep,
+        "uploads_swept": import_uploads.sweep,
         "litter_swept": litter.sweep,
         "forgotten": _forget,
     }
@@ -68,7 +70,7 @@ def sweep() -> int:
             swept += _sweep_one(attempt)
         except OSError as error:  # the next tick tries again; the others do not wait for it
             log.warning("not swept", extra={"job": str(attempt.job_id), "attempt": attempt.number, "error": type(error).__name__})
-    return swept
+    return swept + storage.delete_old_spools(uploads.SUFFIX, UPLOAD_SECONDS)
 
 
 def _sweep_one(attempt: JobAttempt) -> int:

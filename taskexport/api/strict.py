@@ -11,7 +11,7 @@ from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
-from taskexport.errors import AppError, FieldError, Invalid
+from taskexport.errors import FieldError, Invalid, TooLarge
 
 MAX_DEPTH = 20
 MAX_NODES = 200_000
@@ -36,7 +36,7 @@ class StrictJSONParser(BaseParser):
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
         raw = stream.read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)  # Django itself minds this limit only for request.body
         if len(raw) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-            raise AppErrorTooLarge()
+            raise TooLarge(f"The body is larger than {settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 1024 // 1024} MB.")
         if not raw.strip():
             return {}
         try:
@@ -47,16 +47,6 @@ class StrictJSONParser(BaseParser):
             raise Invalid("The body is not valid JSON in UTF-8.", code="invalid_json") from None
         _check(body)
         return body
-
-
-class AppErrorTooLarge(AppError):
-    """The body is larger than the service reads: 413."""
-
-    status = 413
-    code = "too_large"
-
-    def __init__(self) -> None:
-        super().__init__(f"The body is larger than {settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 1024 // 1024} MB.")
 
 
 def _check(body: Any) -> None:

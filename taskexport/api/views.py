@@ -131,9 +131,10 @@ _MEANINGS = {
     410: "The file has expired; make it again.",
     412: "If-Match is stale.",
     413: "The body is too large.",
-    415: "The body is not JSON.",
+    415: "The body is not of the type that the call takes.",
     422: "The Idempotency-Key was used with another request.",
     429: "Too many calls; see Retry-After.",
+    503: "The storage takes nothing now; see Retry-After.",
 }
 
 

@@ -6,8 +6,9 @@ import io
 from collections.abc import Callable
 from typing import Any
 
+from exports.api.jobs.shapes import JobCreate
 from exports.api.operations.shapes import ImportRequest
-from exports.api.shapes import JobCreate
+from exports.models import Runner
 from exports.services import configs, specs
 from exports.services.imports import uploads
 from exports.services.operations import handlers
@@ -18,8 +19,9 @@ from tasks.access import Action
 from tasks.models import Organization, User
 
 
-def _export(user: User, organization: Organization, data: Any) -> specs.Wish:
+def _export(user: User, organization: Organization, data: Any) -> handlers.ExportRequest:
     body = parse_data(JobCreate, data)
+    runner = Runner(body.pop("runner", Runner.INTERNAL))
     try:
         named = access.find_organization(user, body["org_id"], Action.RUN)
         config = configs.get(user, organization, body["config_id"]) if "config_id" in body else None
@@ -27,7 +29,7 @@ def _export(user: User, organization: Organization, data: Any) -> specs.Wish:
         raise Invalid.field("org_id" if "config_id" not in body else "config_id", error.message, "unknown") from None
     if named != organization:
         raise Invalid.field("org_id", "This is not the task's organization; name that one.", "other_organization")
-    return specs.make(body, config)
+    return handlers.ExportRequest(specs.make(body, config), runner)
 
 
 def _import(user: User, organization: Organization, data: Any) -> handlers.ImportRequest:

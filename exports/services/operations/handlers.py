@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from exports.models import ExportJob, TaskImport, Upload
+from exports.models import ExportJob, Runner, TaskImport, Upload
 from exports.services import jobs, specs
 from exports.services.imports import running
 from exports.services.operations import recording
@@ -22,9 +22,17 @@ class ImportRequest:
     skip_bad: bool
 
 
-def start_export(user: User, organization: Organization, wish: specs.Wish) -> ExportJob:
-    """Makes and starts the job. Raises Forbidden, NotFound."""
-    job = jobs.create(user, organization, wish)
+@dataclass(frozen=True)
+class ExportRequest:
+    """A checked request for an export."""
+
+    wish: specs.Wish
+    runner: Runner
+
+
+def start_export(user: User, organization: Organization, asked: ExportRequest) -> ExportJob:
+    """Makes and starts the job. Raises Forbidden, NotFound, Invalid."""
+    job = jobs.create(user, organization, asked.wish, runner=asked.runner)
     jobs.start(user, job)
     return job
 

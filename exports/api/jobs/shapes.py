@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers
 
 from exports.cells import DATE_FORMATS
 from exports.datasets import DATASETS
+from exports.models import Runner
 from exports.services.specs import TYPES
 from exports.states import JobStatus
 from taskexport.api.strict import StrictSerializer, Text
 from taskexport.api.views import documented_errors
+
+ROWS_MOST = 10**15
+
+
+class Count(serializers.IntegerField):
+    """A JSON number of rows; texts and booleans are not taken for one."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not isinstance(data, int) or isinstance(data, bool):
+            self.fail("invalid")
+        return int(super().to_internal_value(data))
 
 
 class Nothing(StrictSerializer):
@@ -34,6 +48,9 @@ class JobCreate(StrictSerializer):
     columns = serializers.ListField(child=serializers.JSONField(), required=False, help_text="For type custom: keys or objects; see docs/api.md.")
     config_id = serializers.IntegerField(required=False, help_text="For type custom: a saved config, in place of columns.")
     filter = serializers.DictField(required=False, help_text="Which rows, as a tree of conditions; see docs/api.md.")
+    runner = serializers.ChoiceField(
+        [Runner.INTERNAL, Runner.EXTERNAL], required=False, help_text="Who runs it: our workers, or a program of yours that claims it."
+    )
     sort = serializers.ListField(
         child=serializers.DictField(), max_length=3, required=False, help_text='Objects of column and direction ("asc", "desc"); the id comes last.'
     )
@@ -43,6 +60,45 @@ class VersionBody(StrictSerializer):
     """The version that the call insists on; may be left out."""
 
     version_rev = Text(max_length=30, required=False)
+
+
+class ProgressBody(StrictSerializer):
+    """How far an external runner is."""
+
+    rows_done = Count(min_value=0, max_value=ROWS_MOST)
+    rows_total = Count(min_value=0, max_value=ROWS_MOST, required=False)
+    version_rev = Text(max_length=30, required=False)
+
+
+class DoneBody(serializers.Serializer):
+    """The file of an external runner, and the version that the call insists on."""
+
+    file = serializers.FileField(help_text="A zip of one CSV: application/zip, its name ends with .csv.zip.")
+    version_rev = serializers.CharField(max_length=30, required=False)
+
+
+class FailedBody(StrictSerializer):
+    """Why there is no file."""
+
+    error = Text(max_length=2000, required=False, allow_blank=True)
+    version_rev = Text(max_length=30, required=False)
+
+
+class MessageBody(serializers.Serializer):
+    """That it has worked."""
+
+    message = serializers.CharField()
+
+
+class DirectCreate(StrictSerializer):
+    """A wish for a direct export."""
+
+    org_id = Text(max_length=40, help_text="The organization's uuid or id, or all: every organization of one's platforms.")
+    org_name = Text(max_length=200, help_text="Kept and echoed, never compared.")
+    name = Text(max_length=200)
+    platform_id = Text(max_length=40, required=False, help_text="One of one's platforms: its organizations alone.")
+    creation_start_date = Text(max_length=40, help_text="RFC 3339 with zone, or a day; inclusive.")
+    creation_end_date = Text(max_length=40, help_text="RFC 3339 with zone, or a day; inclusive.")
 
 
 class JobResult(serializers.Serializer):
@@ -68,6 +124,7 @@ class JobFile(serializers.Serializer):
     sha256 = serializers.CharField()
     rows = serializers.IntegerField()
     expires_at = serializers.DateTimeField()
+    pinned = serializers.BooleanField(help_text="Kept past its expiry.")
 
 
 class Person(serializers.Serializer):

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from django.urls import URLPattern
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from exports.api import shapes
-from exports.api.jobs import TAG, find, wished
-from exports.api.shapes import READ_ERRORS
+from exports.api.jobs import shapes
+from exports.api.jobs.listing import wished
+from exports.api.jobs.shapes import READ_ERRORS
+from exports.api.jobs.showing import TAG, find
 from exports.services import explaining, preflight
 from taskexport.api.calls import user_of
 from taskexport.api.strict import parse_query
-from taskexport.api.views import ContractView, documented_errors, route
+from taskexport.api.views import ContractView, documented_errors
 from taskexport.errors import Invalid
 
 
@@ -72,7 +72,7 @@ class PreflightView(ContractView):
     )
     def post(self, request: Request) -> Response:
         """Say what a create of this body would give: rows, size, time, the first rows, and warnings; no job is made."""
-        organization, wish = wished(request)
+        organization, wish, _ = wished(request)
         return Response({"preflight": asdict(preflight.preflight(user_of(request), organization, wish.spec))})
 
 
@@ -107,9 +107,3 @@ class ExplainView(ContractView):
         if not name:
             raise Invalid.field("task", "Name a task by its id or its reference.", "required")
         return Response(asdict(explaining.explain(job, name)))
-
-
-urlpatterns: list[URLPattern] = [
-    *route("v1/export-jobs/preflight", PreflightView.as_view(), "export-job-preflight"),
-    *route("v1/export-jobs/<str:job_id>/explain", ExplainView.as_view(), "export-job-explain"),
-]

@@ -37,5 +37,5 @@ def make(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("exports", "0006_operations")]
+    dependencies = [("exports", "0007_operations")]
     operations = [migrations.RunPython(make, migrations.RunPython.noop)]

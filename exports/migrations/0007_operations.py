@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('exports', '0005_export_configs'),
+        ('exports', '0006_external_and_direct'),
         ('tasks', '0002_data_records'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

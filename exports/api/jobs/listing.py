@@ -1,0 +1,138 @@
+"""All jobs that one may see, and new ones."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from datetime import UTC, datetime
+
+from django.db.models import Q, QuerySet
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from exports.api.jobs import shapes
+from exports.api.jobs.shapes import ERRORS, READ_ERRORS
+from exports.api.jobs.showing import TAG, one, present
+from exports.models import ExportJob, Runner
+from exports.services import configs, jobs, specs
+from exports.states import JobStatus
+from taskexport import idempotency
+from taskexport.api.calls import answer_once, cursor_parts, next_link, reading_cursor, user_of
+from taskexport.api.strict import parse_body, parse_query, whole_number
+from taskexport.api.views import ContractView
+from taskexport.errors import Invalid
+from tasks import access
+from tasks.access import Action
+from tasks.models import Organization
+
+PER_PAGE, PER_PAGE_MOST = 50, 200
+PAGE_MOST = 1_000_000
+
+_PLUS = re.compile(r" (?=\d\d:\d\d$)")  # the + of an offset that was not percent-encoded
+_FILTERS = {"status", "type", "org_id", "created_from", "created_to", "page", "per_page", "cursor"}
+
+
+def _filtered(request: Request, query: dict[str, str]) -> QuerySet[ExportJob]:
+    rows = jobs.visible(request.user)
+    for key, known in (("status", JobStatus.values), ("type", list(specs.TYPES))):
+        if key in query:
+            if query[key] not in known:
+                raise Invalid.field(key, f"Write one of: {', '.join(known)}.")
+            rows = rows.filter(**{key: query[key]})
+    if "org_id" in query:
+        rows = rows.filter(organization=access.find_organization(request.user, query["org_id"]))
+    for key in ("created_from", "created_to"):
+        if key in query:
+            try:
+                bound = specs.moment(_PLUS.sub("+", query[key]))
+            except ValueError as error:
+                raise Invalid.field(key, str(error)) from None
+            rows = rows.filter(created_at__gte=bound.at) if key == "created_from" else rows.filter(created_at__lte=bound.last)
+    return rows
+
+
+def _after(rows: QuerySet[ExportJob], cursor: str) -> QuerySet[ExportJob]:
+    with reading_cursor():
+        at, pk = cursor_parts(cursor)
+        moment, job_id = datetime.fromisoformat(at).astimezone(UTC), uuid.UUID(pk)
+    return rows.filter(Q(created_at__lt=moment) | Q(created_at=moment, pk__lt=job_id))
+
+
+class JobListView(ContractView):
+    """All jobs that one may see, and new ones."""
+
+    @extend_schema(
+        operation_id="list_export_jobs",
+        tags=[TAG],
+        parameters=[
+            OpenApiParameter("status", str, enum=JobStatus.values),
+            OpenApiParameter("type", str, enum=list(specs.TYPES)),
+            OpenApiParameter("org_id", str, description="An organization's uuid or id."),
+            OpenApiParameter("created_from", str, description="RFC 3339 with zone, or a day; inclusive."),
+            OpenApiParameter("created_to", str, description="RFC 3339 with zone, or a day; inclusive."),
+            OpenApiParameter("page", int),
+            OpenApiParameter("per_page", int, description=f"{PER_PAGE} unless said, at most {PER_PAGE_MOST}."),
+            OpenApiParameter("cursor", str, description="From `Link: rel=next`; in place of `page`."),
+        ],
+        responses={200: shapes.JobList, **READ_ERRORS},
+    )
+    def get(self, request: Request) -> Response:
+        """List the export jobs of every door, newest first."""
+        query = parse_query(request, _FILTERS)
+        if {"page", "cursor"} <= set(query):
+            raise Invalid.field("cursor", "Send page or cursor, not both.")
+        page, per_page = whole_number(query, "page", 1, PAGE_MOST), whole_number(query, "per_page", PER_PAGE, PER_PAGE_MOST)
+        rows = _filtered(request, query)
+        total = rows.order_by().count()
+        start = 0 if "cursor" in query else (page - 1) * per_page
+        found = list((_after(rows, query["cursor"]) if "cursor" in query else rows)[start : start + per_page + 1])
+        body = {
+            "jobs": [present(request, job) for job in found[:per_page]],
+            "meta": {"page": page, "per_page": per_page, "total": total},
+        }
+        response = Response(body)
+        if len(found) > per_page:
+            last = found[per_page - 1]
+            response["Link"] = next_link(request, last.created_at.isoformat(), last.pk)
+        return response
+
+    @extend_schema(
+        operation_id="create_export_job",
+        tags=[TAG],
+        request=shapes.JobCreate,
+        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+        responses={201: shapes.JobBody, **ERRORS},
+        examples=[
+            OpenApiExample(
+                "January",
+                {
+                    "org_id": "3fa85f64-5717-4562-b3fc-2c963f66afa6",
+                    "org_name": "Acme Field Services",
+                    "name": "January",
+                    "type": "basic",
+                    "creation_start_date": "2024-01-01T00:00:00Z",
+                    "creation_end_date": "2024-01-31T23:59:59Z",
+                },
+                request_only=True,
+            )
+        ],
+    )
+    def post(self, request: Request) -> Response:
+        """Create an export job that can be started later."""
+        organization, wish, runner = wished(request)
+
+        def make() -> idempotency.Answer:
+            job = jobs.create(user_of(request), organization, wish, runner=runner)
+            return idempotency.Answer(201, one(request, job.pk), {"Location": request.build_absolute_uri(f"/api/v1/export-jobs/{job.pk}")})
+
+        return answer_once(request, make)
+
+
+def wished(request: Request) -> tuple[Organization, specs.Wish, Runner]:
+    """What a create's body asks for, checked, where, and who shall run it. Raises Invalid, NotFound, Forbidden."""
+    body = parse_body(shapes.JobCreate, request)
+    runner = Runner(body.pop("runner", Runner.INTERNAL))
+    organization = access.find_organization(request.user, body["org_id"], Action.RUN)
+    config = configs.get(request.user, organization, body["config_id"]) if "config_id" in body else None
+    return organization, specs.make(body, config), runner

@@ -1,0 +1,79 @@
+"""Who sees which jobs, how far they are, and who may change them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import OuterRef, Q, QuerySet, Subquery
+
+from exports.models import ExportJob, JobAttempt, Runner
+from exports.states import ENDED, JobStatus
+from taskexport.errors import Forbidden, NotFound
+from tasks import access
+from tasks.access import Action
+
+
+def visible(user: Any) -> QuerySet[ExportJob]:
+    """The jobs the user may see, newest first, each with `rows_done` and `rows_total` of its present attempt.
+
+    A direct export over a whole platform is its owners'; one over several platforms is its maker's.
+    """
+    present = JobAttempt.objects.filter(job=OuterRef("pk"), number=OuterRef("attempt"))
+    rows = (
+        ExportJob.objects.filter(deleted_at=None)
+        .select_related("organization", "file", "created_by")
+        .annotate(rows_done=Subquery(present.values("rows_done")), rows_total=Subquery(present.values("rows_total")))
+    )
+    # Asked first: for the many who own no platform, the list stays one walk along an index.
+    platforms = [] if user is not None and user.is_superuser else list(access.platforms(user).values_list("pk", flat=True))
+    if not platforms:
+        return access.visible_to(rows, user)
+    of_organizations = Q(organization__in=access.organizations(user).values("pk"))
+    of_platforms = Q(organization=None) & (Q(platform__in=platforms) | Q(platform=None, created_by=user))
+    return rows.filter(of_organizations | of_platforms)
+
+
+def get(user: Any, job_id: Any) -> ExportJob:
+    """One visible job. Raises NotFound."""
+    job = visible(user).filter(pk=job_id).first()
+    if job is None:
+        raise NotFound("There is no such export job.")
+    return job
+
+
+def queue_position(job: ExportJob) -> int | None:
+    """How many queued jobs were queued before this one, plus one; None unless it waits for one of our workers. Fairness may serve it sooner."""
+    if job.status != JobStatus.QUEUED or job.runner != Runner.INTERNAL:
+        return None
+    return ExportJob.objects.filter(status=JobStatus.QUEUED, runner=Runner.INTERNAL, queued_at__lt=job.queued_at).count() + 1
+
+
+def percent(status: str, rows_done: int | None, rows_total: int | None) -> float | None:
+    """How far a job is, 0 to 100, below 100 until it is done; None while it runs and nothing is counted yet."""
+    if status == JobStatus.DONE:
+        return 100.0
+    if status != JobStatus.IN_PROGRESS:
+        return 0.0
+    return min(99.9, round(100 * (rows_done or 0) / rows_total, 1)) if rows_total else None
+
+
+def may_change(user: Any, job: ExportJob) -> bool:
+    """Whether the user may start, cancel, retry or pin this job: its maker as an editor, or an admin; a direct export also its maker as an owner."""
+    is_mine = user is not None and job.created_by_id == user.pk
+    if is_mine and job.runner == Runner.WEB and access.platforms(user).exists():
+        return True
+    return access.can(user, Action.RUN if is_mine else Action.ADMINISTER, job.organization_id)
+
+
+def require_change(user: Any, job: ExportJob) -> None:
+    """Raises Forbidden or NotFound unless the user may change this job."""
+    if may_change(user, job):
+        return
+    if job.organization_id is not None:
+        access.require(user, Action.RUN, job.organization_id)
+    raise Forbidden("Only an admin may change another person's job.")
+
+
+def may_make_again(user: Any, job: ExportJob) -> bool:
+    """Whether the user may make a new job of this one's spec now; a direct export is asked for anew in its place."""
+    return job.status in ENDED and job.runner != Runner.WEB and access.can(user, Action.RUN, job.organization_id)
