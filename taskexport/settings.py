@@ -286,8 +286,8 @@ LEASE_SECONDS = _number("LEASE_SECONDS", 60, minimum=5)
 RUN_SECONDS = 3300  # below the queue's own timeout, which would kill the process instead of ending the run
 FILE_DAYS = _number("FILE_DAYS", 30, minimum=1)
 LINK_SECONDS = 3600
-UPLOAD_MAX_BYTES = _number("UPLOAD_MAX_MB", 512, minimum=1) * 1024 * 1024  # of a file to import
-UPLOAD_UNPACKED_MAX_BYTES = UPLOAD_MAX_BYTES  # of a workbook, which is a zip: its texts are held in memory
+IMPORT_MAX_BYTES = _number("IMPORT_MB", 512, minimum=1) * 1024 * 1024  # of a file to import
+IMPORT_UNPACKED_MAX_BYTES = IMPORT_MAX_BYTES  # of a workbook, which is a zip: its texts are held in memory
 
 
 def _receipt_key() -> bytes | None:

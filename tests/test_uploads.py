@@ -79,7 +79,7 @@ def workbook(**members: bytes) -> bytes:
 
 def test_what_is_refused_leaves_nothing(client_of: ClientOf, editor: User, viewer: User, settings: Any) -> None:
     client = client_of(editor)
-    settings.UPLOAD_UNPACKED_MAX_BYTES = 10_000
+    settings.IMPORT_UNPACKED_MAX_BYTES = 10_000
     refused = [
         (send(client, b""), 400),
         (send(client, b"%PDF-1.7 ..."), 415),
@@ -101,7 +101,7 @@ def test_what_is_refused_leaves_nothing(client_of: ClientOf, editor: User, viewe
 
 
 def test_a_file_too_large_is_refused_before_or_while_it_arrives(client_of: ClientOf, editor: User, settings: Any) -> None:
-    settings.UPLOAD_MAX_BYTES = 1000
+    settings.IMPORT_MAX_BYTES = 1000
     assert send(client_of(editor), b"x" * 100_000).status_code == 413
     assert send(client_of(editor), b"x" * 1001).status_code == 413
     assert (Upload.objects.count(), stored()) == (0, [])

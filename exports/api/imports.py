@@ -34,7 +34,7 @@ class TooLarge(AppErrorTooLarge):
     """The file is larger than uploads may be: 413."""
 
     def __init__(self) -> None:
-        AppError.__init__(self, f"The file is larger than {settings.UPLOAD_MAX_BYTES // 1024 // 1024} MB; split it.")
+        AppError.__init__(self, f"The file is larger than {settings.IMPORT_MAX_BYTES // 1024 // 1024} MB; split it.")
 
 
 class Spooled(FileUploadHandler):
@@ -57,7 +57,7 @@ class Spooled(FileUploadHandler):
         assert self._file is not None  # noqa: S101 - new_file comes first
         self.size += self._file.write(raw_data)
         self.digest.update(raw_data)
-        if self.size > settings.UPLOAD_MAX_BYTES:
+        if self.size > settings.IMPORT_MAX_BYTES:
             raise TooLarge()
 
     def file_complete(self, file_size: int) -> UploadedFile:
@@ -124,7 +124,7 @@ class UploadsView(ContractView):
     def post(self, request: Request) -> Response:
         """Upload a CSV (UTF-8) or XLSX file, to be imported within a day by an operation of the ImportHandler."""
         organization = organization_of(request, Action.WRITE)
-        if int(request.META.get("CONTENT_LENGTH") or 0) > settings.UPLOAD_MAX_BYTES + ENVELOPE_BYTES:
+        if int(request.META.get("CONTENT_LENGTH") or 0) > settings.IMPORT_MAX_BYTES + ENVELOPE_BYTES:
             raise TooLarge()
         upload = uploads.begin(user_of(request), organization)
         spooled = Spooled(storage.spool_path(upload.spool_name))

@@ -93,7 +93,7 @@ def _kind(path: Path) -> str:
         raise NotATable("The workbook is damaged: it is no whole zip.") from None
     if "xl/workbook.xml" not in {member.filename for member in members}:
         raise NotATable("This is neither CSV (UTF-8) nor XLSX.")
-    if len(members) > MEMBERS_MOST or sum(member.file_size for member in members) > settings.UPLOAD_UNPACKED_MAX_BYTES:
+    if len(members) > MEMBERS_MOST or sum(member.file_size for member in members) > settings.IMPORT_UNPACKED_MAX_BYTES:
         raise Invalid.field("file", "The workbook is too large once it is unpacked; send CSV.", "too_large")
     if any(member.flag_bits & 1 for member in members):
         raise Invalid.field("file", "The workbook is encrypted; save it without a password.")
