@@ -105,8 +105,8 @@ def matching(mine: QuerySet[Operation], wanted: dict[str, Any]) -> QuerySet[Oper
         elif field in {"request", "response"}:
             mine = mine.filter(**{f"{column}__contains": value})
         elif isinstance(value, datetime):
-            day = {"hour": 23, "minute": 59, "second": 59, "microsecond": 999999}
-            mine = mine.filter(**{f"{column}__gte": value, f"{column}__lte": value.replace(**day)})
+            end = value.replace(hour=23, minute=59, second=59, microsecond=999999)
+            mine = mine.filter(**{f"{column}__gte": value, f"{column}__lte": end})
         else:
             mine = mine.filter(**{column: value})
     return mine
