@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from exports.services import jobs, runner, upkeep
+from exports.services.imports import running
 from exports.services.supervising import worker_name
 
 
@@ -15,6 +16,17 @@ def run_next() -> None:
         runner.run(claim)
     finally:
         jobs.ring_if_waiting()
+
+
+def import_next() -> None:
+    """A doorbell: claims the oldest waiting import and runs it; finds none if somebody else was quicker."""
+    claim = running.claim()
+    if claim is None:
+        return
+    try:
+        running.run(claim)
+    finally:
+        running.ring_if_waiting()
 
 
 def tick() -> dict[str, int]:

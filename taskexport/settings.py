@@ -306,6 +306,8 @@ LEASE_SECONDS = _number("LEASE_SECONDS", 60, minimum=5)
 RUN_SECONDS = 3300  # below the queue's own timeout, which would kill the process instead of ending the run
 FILE_DAYS = _number("FILE_DAYS", 30, minimum=1)
 LINK_SECONDS = 3600
+IMPORT_MAX_BYTES = _number("IMPORT_MB", 512, minimum=1) * 1024 * 1024  # of a file to import
+IMPORT_UNPACKED_MAX_BYTES = IMPORT_MAX_BYTES  # of a workbook, which is a zip: its texts are held in memory
 DIRECT_RUNNING = _number("DIRECT_RUNNING", 4, minimum=1)  # each keeps a web thread busy
 DIRECT_RUNNING_USER = _number("DIRECT_RUNNING_USER", 2, minimum=1)
 UPLOAD_MB = _number("UPLOAD_MB", 1024, minimum=1)  # an external runner's zip

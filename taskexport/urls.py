@@ -21,6 +21,8 @@ urlpatterns = [
     path("api/", include("tasks.api")),
     path("api/", include("exports.api.jobs")),
     path("api/", include("exports.api.task_exports")),
+    path("api/", include("exports.api.imports")),
+    path("api/", include("exports.api.operations.urls")),
     path(
         "api/",
         include(

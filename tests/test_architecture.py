@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("taskexport", "tasks", "exports")
 MODULES = [*sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py")), ROOT / "manage.py"]
 # Settings read the environment; these only prepare it for Django or hand it on to a child.
-KNOW_THE_ENVIRONMENT = {"taskexport/settings.py", "manage.py", "taskexport/wsgi.py", "taskexport/processes.py"}
+KNOW_THE_ENVIRONMENT = {"taskexport/settings.py", "manage.py", "taskexport/wsgi.py", "taskexport/processes.py", "taskexport/cli/session.py"}
 DOORS = ("exports/api", "exports/admin", "exports/worker", "exports/management", "tasks/api", "tasks/admin", "tasks/management")
 
 

@@ -15,7 +15,7 @@ from django.test.client import encode_multipart
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.test import APIClient
 
-from exports.models import ExportConfig, ExportJob, JobAttempt
+from exports.models import ExportConfig, ExportJob, JobAttempt, Operation, Upload
 from exports.services import files
 from tasks import access, demo
 from tasks.models import Flow, Hub, Organization, Role, Task, User
@@ -27,12 +27,12 @@ ASKERS = ("anonymous", "outsider", "viewer", "editor", "admin", "owner", "staff"
 CANARY = "canary-6f1d2c"  # in all that acme has: nobody from outside ever sees it
 
 Row = dict[str, str]
+REST = "401 405 405 405 405 405 405 405"
 SIGNED_IN = {"POST": "401 405 405 405 405 405 405 405", "OPTIONS": "401 200 200 200 200 200 200 200"}
 READ = SIGNED_IN | {"GET": "401 404 200 200 200 200 404 404"}
 MOVED = "401 404 403 200 200 403 404 404"
 MOVE = SIGNED_IN | {"POST": MOVED}
 BY_PUT = MOVE | {"PUT": MOVED}
-REST = "401 405 405 405 405 405 405 405"
 OPEN = {"*": "405 405 405 405 405 405 405 405", "OPTIONS": "200 200 200 200 200 200 200 200"}
 SIGN_IN = OPEN | {"POST": "400 400 400 400 400 400 400 400"}
 EVERYBODY = OPEN | {"GET": "200 200 200 200 200 200 200 200"}
@@ -73,6 +73,14 @@ TABLE: dict[str, Row] = {
     "task-export-configs": READ,
     "task-export-config-create": SIGNED_IN | {"POST": "401 404 403 403 201 403 404 404"},
     "task-export-config": READ | {"PUT": "401 404 403 403 200 403 404 404", "DELETE": "401 404 403 403 200 403 404 404"},
+    # The organization is named by header; an operation of the editor's own, without anything behind it.
+    "operation-index": SIGNED_IN | {"POST": "401 404 200 200 200 200 404 404"},
+    "operation-create": SIGNED_IN | {"POST": "401 404 403 201 201 403 404 404"},
+    "operation-view": READ | {"POST": REST},
+    "operation-update": SIGNED_IN | {"POST": REST, "PUT": "401 404 403 200 200 403 404 404"},
+    "operation-update-by-query": SIGNED_IN | {"POST": REST, "PUT": "401 404 403 200 200 403 404 404"},
+    "operation-delete": SIGNED_IN | {"POST": REST, "DELETE": "401 404 403 204 204 403 404 404"},
+    "uploads": SIGNED_IN | {"POST": "401 404 403 201 201 403 404 404"},
     # A link signed for each asker (for the anonymous: none of ours).
     "link": {"*": "405 405 405 405 405 405 405 405", "GET": "403 403 200 200 200 200 403 403"},
     "nothing": {"*": "404 404 404 404 404 404 404 404"},
@@ -144,15 +152,13 @@ def make(name: str, acme: Organization, editor: User) -> ExportJob:
     return ExportJob.objects.get(pk=job.pk)
 
 
-def state() -> list[Any]:
-    """All jobs and configs."""
-    return [*ExportJob.objects.order_by("pk").values(), *ExportConfig.objects.order_by("pk").values()]
-
-
 def body_for(name: str, method: str, acme: Organization) -> tuple[Any, str]:
     """The body, and its media type."""
     if name == "export-job-done" and method in {"POST", "PUT"}:
         file = SimpleUploadedFile(f"{CANARY}.csv.zip", zipped(), content_type="application/zip")
+        return encode_multipart("boundary", {"file": file}), "multipart/form-data; boundary=boundary"
+    if name == "uploads":
+        file = SimpleUploadedFile(f"{CANARY}.csv", b"a,b\n")
         return encode_multipart("boundary", {"file": file}), "multipart/form-data; boundary=boundary"
     body: dict[str, Any] = {}
     if method == "POST" and name in {"export-jobs", "export-job-preflight", "export-direct-csv"}:
@@ -165,7 +171,14 @@ def body_for(name: str, method: str, acme: Organization) -> tuple[Any, str]:
         body.pop("type", None)
     if name == "export-job-progress":
         body["rows_done"] = 1
+    if name == "operation-create" and method == "POST":
+        body = {"handler": CANARY}
     return json.dumps(body), "application/json"
+
+
+def kept() -> list[dict[str, Any]]:
+    models: tuple[Any, ...] = (ExportJob, ExportConfig, Operation, Upload)
+    return [row for model in models for row in model.objects.order_by("pk").values()]
 
 
 @pytest.mark.parametrize(("path", "name"), ROUTES, ids=[path for path, _ in ROUTES])
@@ -187,10 +200,12 @@ def test_everybody_gets_what_the_table_says(askers: dict[str, User | None], acme
             url += f"?task={task.pk}" if name == "export-job-explain" else ""
             config, _ = ExportConfig.objects.get_or_create(organization=acme, name=CANARY, defaults={"columns": [{"key": "title", "title": CANARY}]})
             url = url.replace("<str:config_id>", str(config.pk))
-            headers = {"X-Organization": str(acme.pk)} if name.startswith("task-export") else {}
-            before = state()
+            if name.startswith("operation-"):
+                operation = Operation.objects.create(organization=acme, handler=CANARY, user=editor)
+                url = url.replace("<str:task_id>", str(operation.pk)) + (f"?id={operation.pk}" if name == "operation-update-by-query" else "")
+            before = kept()
             body, kind = body_for(name, method, acme)
-            response = clients[asker].generic(method, url, body, content_type=kind, headers=headers)
+            response = clients[asker].generic(method, url, body, content_type=kind, headers={"X-Organization": str(acme.uuid)})
             answer = b"".join(response.streaming_content) if response.streaming else response.content  # type: ignore[attr-defined]
             if response.status_code != status:
                 wrong.append(f"{method} {url} by {asker}: {response.status_code}, not {status}")
@@ -198,7 +213,7 @@ def test_everybody_gets_what_the_table_says(askers: dict[str, User | None], acme
                 said = answer + str(response.headers).encode()
                 if CANARY.encode() in said or (b"sha256" in said and name not in {"schema", "docs"}):
                     wrong.append(f"{method} {url} by {asker} tells of acme: {answer[:200]!r}")
-            if before != state():
+            if before != kept():
                 if status >= 400:
                     wrong.append(f"{method} {url} by {asker} was refused and changed something")
                 job = make(name, acme, editor)

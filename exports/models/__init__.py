@@ -2,6 +2,7 @@
 
 from exports.models.delivery import Delivery, DeliveryState
 from exports.models.jobs import Download, ExportFile, ExportIssue, ExportJob, JobAttempt, JobEvent, Runner, TickLease, Trigger
+from exports.models.operations import Litter, Operation, Removal, TaskImport, Upload
 from exports.models.saved import ExportConfig
 
 __all__ = [
@@ -14,7 +15,12 @@ __all__ = [
     "ExportJob",
     "JobAttempt",
     "JobEvent",
+    "Litter",
+    "Operation",
+    "Removal",
     "Runner",
+    "TaskImport",
     "TickLease",
     "Trigger",
+    "Upload",
 ]

@@ -11,7 +11,9 @@ from django.db.models.functions import Now
 
 from exports import storage
 from exports.models import JobAttempt, TickLease
-from exports.services import jobs, notifications, uploads
+from exports.services import jobs, litter, notifications, uploads
+from exports.services.imports import running
+from exports.services.imports import uploads as import_uploads
 from taskexport import idempotency
 from taskexport.logs import where
 from tasks import sessions
@@ -29,7 +31,11 @@ def tick(holder: str) -> dict[str, int]:
     units: dict[str, Callable[[], int]] = {
         "reaped": jobs.reap,
         "rung": jobs.ring_for_waiting,
+        "imports_reaped": running.reap,
+        "imports_rung": running.ring_for_waiting,
         "swept": sweep,
+        "uploads_swept": import_uploads.sweep,
+        "litter_swept": litter.sweep,
         "forgotten": _forget,
         "mailed": notifications.deliver,
     }

@@ -107,7 +107,12 @@ class StrictSerializer(serializers.Serializer):
 
 def parse_body(serializer: type[serializers.Serializer], request: Request) -> dict[str, Any]:
     """The checked body. Raises Invalid with every field's error."""
-    shape = serializer(data=request.data)
+    return parse_data(serializer, request.data)
+
+
+def parse_data(serializer: type[serializers.Serializer], data: Any) -> dict[str, Any]:
+    """The same for JSON that came in another way."""
+    shape = serializer(data=data)
     try:
         shape.is_valid(raise_exception=True)
     except exceptions.ValidationError as error:

@@ -6,6 +6,7 @@ import json
 import re
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,10 +91,18 @@ def find_organization(name: str) -> Organization:
 
 
 def import_tasks(
-    organization: Organization, path: Path, mapping: Mapping, *, timezone: str | None = None, dry_run: bool = False, skip_bad: bool = False
+    organization: Organization,
+    path: Path,
+    mapping: Mapping,
+    *,
+    timezone: str | None = None,
+    dry_run: bool = False,
+    skip_bad: bool = False,
+    finish: Callable[[ImportResult], None] | None = None,
 ) -> ImportResult:
     """Imports the file's rows all together, or with `skip_bad` the good ones; may be called twice, the second time as updates.
 
+    `finish` is told the result inside the transaction that writes the rows, unless it is a dry run; what it raises undoes them.
     Raises Invalid where the mapping and the file do not fit; bad rows are no exception but the result's `errors`.
     """
     started = time.monotonic()
@@ -110,6 +119,8 @@ def import_tasks(
             if result.bad == 0 or skip_bad:
                 with transaction.atomic():
                     result.created, result.updated = load(staging, organization, has_people=plan.assignee is not None)
+                    if finish is not None and not dry_run:
+                        finish(result)
                     transaction.set_rollback(dry_run)
                 result.imported = not dry_run
     result.seconds = time.monotonic() - started

@@ -12,6 +12,7 @@ from exports.models import ExportJob, JobAttempt, Runner, TickLease, Trigger
 from exports.services import specs
 from exports.services.jobs.moving import record
 from exports.services.jobs.working import Claim
+from exports.services.operations import recording
 from exports.states import JobStatus
 from taskexport.errors import TooMany
 from tasks.models import Organization, Platform, User
@@ -52,5 +53,6 @@ def begin_direct(user: User, wish: specs.Wish, organization: Organization | None
             started_at=Now(),
         )
         record(job, "created", to=JobStatus.IN_PROGRESS, actor=user, number=1)
+        recording.of_job(job)
         attempt = JobAttempt.objects.create(job=job, number=1, token=secrets.token_hex(8), worker=worker)
     return Claim(job, attempt)

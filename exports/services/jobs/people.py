@@ -16,6 +16,7 @@ from exports.services import files, specs
 from exports.services.jobs.moving import edit, end_attempts, move, record, require_version
 from exports.services.jobs.reading import require_change
 from exports.services.jobs.ringing import ring
+from exports.services.operations import recording
 from exports.states import ENDED, JobStatus
 from taskexport.errors import Conflict, Forbidden, Invalid
 from tasks import access
@@ -70,6 +71,7 @@ def create(
             created_by=user,
         )
         record(job, "created", to=JobStatus.NEW, actor=user)
+        recording.of_job(job)
     return job
 
 
@@ -83,6 +85,7 @@ def again(user: User, job: ExportJob, *, trigger: Trigger = Trigger.API) -> Expo
     with transaction.atomic():
         twin = ExportJob.objects.create(**{name: getattr(job, name) for name in copied}, trigger=trigger, created_by=user, again_of=job)
         record(twin, "created", to=JobStatus.NEW, actor=user, detail=f"again of {job.pk}")
+        recording.of_job(twin)
     return twin
 
 

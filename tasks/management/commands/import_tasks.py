@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from exports.services.imports import running
 from taskexport.errors import AppError
 from tasks import importing
 
@@ -26,7 +27,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             organization = importing.find_organization(options["organization"])
-            result = importing.import_tasks(
+            result = running.run_file(
                 organization,
                 options["file"],
                 importing.read_mapping(options["map"]),

@@ -1,0 +1,1 @@
+"""Contract 3, operations: `/api/v2/task/…`."""

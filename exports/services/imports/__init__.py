@@ -1,0 +1,1 @@
+"""Imports: the files that people send, and the workers that make tasks of them."""

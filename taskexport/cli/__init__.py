@@ -1,0 +1,1 @@
+"""The command-line client, `python -m taskexport.cli`: the standard library alone, so that it runs where nothing is installed."""

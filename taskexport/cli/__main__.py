@@ -1,0 +1,7 @@
+"""`python -m taskexport.cli`."""
+
+import sys
+
+from taskexport.cli.commands import main
+
+sys.exit(main(sys.argv[1:]))
