@@ -249,7 +249,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "PREPROCESSING_HOOKS": ["taskexport.api.views.only_slashless_routes"],
-    "ENUM_NAME_OVERRIDES": {"JobStatusEnum": "exports.states.JobStatus"},
+    "ENUM_NAME_OVERRIDES": {"JobStatusEnum": "exports.states.JobStatus", "TaskStatusEnum": "tasks.models.TaskStatus"},
 }
 
 # -- Queue: a message is only a doorbell (docs/decisions) ----------------------------------------------------------

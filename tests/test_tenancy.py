@@ -16,7 +16,7 @@ from rest_framework.test import APIClient
 from exports.models import ExportJob
 from exports.services import files
 from tasks import access, demo
-from tasks.models import Organization, Role, Task, User
+from tasks.models import Calendar, Case, CaseService, Organization, Role, Subject, Task, User
 from tests.api import JOBS, content, export, make_job, publish, rows, wish
 
 pytestmark = pytest.mark.django_db
@@ -30,6 +30,8 @@ READ = SIGNED_IN | {"GET": "401 404 200 200 200 200 404 404"}
 MOVE = SIGNED_IN | {"POST": "401 404 403 200 200 403 404 404"}
 OPEN = {"*": "405 405 405 405 405 405 405 405", "OPTIONS": "200 200 200 200 200 200 200 200"}
 SIGN_IN = OPEN | {"POST": "400 400 400 400 400 400 400 400"}
+# The owner has several organizations and staff none, so both are asked which.
+OWN = SIGNED_IN | {"GET": "401 200 200 200 200 400 400 200"}
 EVERYBODY = OPEN | {"GET": "200 200 200 200 200 200 200 200"}
 
 # By the route's name: what each asker gets of acme by each method, in the order of ASKERS; "*" for those not named, HEAD as GET.
@@ -53,6 +55,16 @@ TABLE: dict[str, Row] = {
     "export-job-explain": READ,
     "export-job-download": READ,
     "export-job-downloads": READ,
+    # A case of acme does not exist where the outsider and the service are.
+    "tasks": OWN | {"POST": "401 422 403 201 201 403 400 422"},
+    "tasks-bulk": SIGNED_IN | {"POST": "401 422 403 201 201 403 400 422"},
+    "task": READ
+    | {"PUT": "401 404 403 200 200 403 404 404", "PATCH": "401 404 403 200 200 403 404 404", "DELETE": "401 404 403 403 204 403 404 404"},
+    "cases": OWN,
+    "subjects": OWN,
+    "calendars": OWN,
+    "case-services": OWN,
+    "users": OWN,
     # A link signed for each asker (for the anonymous: none of ours).
     "link": {"*": "405 405 405 405 405 405 405 405", "GET": "403 403 200 200 200 200 403 403"},
     "nothing": {"*": "404 404 404 404 404 404 404 404"},
@@ -111,8 +123,20 @@ def make(name: str, acme: Organization, editor: User) -> ExportJob:
     return ExportJob.objects.get(pk=job.pk)
 
 
+def make_task(acme: Organization) -> Task:
+    return Task.objects.create(organization=acme, title=CANARY)
+
+
 def body_for(name: str, method: str, acme: Organization) -> str:
+    if name in {"tasks", "task", "tasks-bulk"} and method in {"POST", "PUT", "PATCH"}:
+        named = {f"{key}_id": model.objects.get(organization=acme).pk for key, model in (("casefile", Case), ("calendar", Calendar))}
+        task = {**named, "due_on": "2026-02-14", "title": f"{CANARY} again"}
+        return json.dumps({"tasks": [task]} if name == "tasks-bulk" else {"task": task})
     return json.dumps(wish(acme, name=CANARY, org_name=CANARY) if name in {"export-jobs", "export-job-preflight"} and method == "POST" else {})
+
+
+def rows_of_all() -> list[list[dict[str, Any]]]:
+    return [list(kind.objects.order_by("pk").values()) for kind in (ExportJob, Task)]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(("path", "name"), ROUTES, ids=[path for path, _ in ROUTES])
@@ -122,15 +146,20 @@ def test_everybody_gets_what_the_table_says(askers: dict[str, User | None], acme
     for asker, client in clients.items():
         client.force_authenticate(askers[asker])
     job = make(name, acme, editor)
-    task = Task.objects.create(organization=acme, title=CANARY)
+    task = make_task(acme)
+    for kind in (Case, Calendar, CaseService):
+        kind.objects.create(organization=acme, name=CANARY)
+    Subject.objects.create(organization=acme, name=CANARY, case=Case.objects.get())
     for method in METHODS:
         for asker, status in zip(ASKERS, expected(name, method), strict=True):
             cache.clear()  # the throttles are not at stake here
             user = askers[asker]
             token = files.link(user, job.file).rpartition("/")[2] if name == "link" and user else "x"
-            url = "/" + path.replace("<str:job_id>", str(job.pk)).replace("<str:token>", token).replace("^.*$", f"v1/{uuid.uuid4()}")
+            url = "/" + path.replace("<str:job_id>", str(job.pk)).replace("<str:token>", token).replace("<str:task_id>", str(task.pk)).replace(
+                "^.*$", f"v1/{uuid.uuid4()}"
+            )
             url += f"?task={task.pk}" if name == "export-job-explain" else ""
-            before = list(ExportJob.objects.order_by("pk").values())
+            before = rows_of_all()
             response = clients[asker].generic(method, url, body_for(name, method, acme), content_type="application/json")
             answer = b"".join(response.streaming_content) if response.streaming else response.content  # type: ignore[attr-defined]
             if response.status_code != status:
@@ -139,10 +168,10 @@ def test_everybody_gets_what_the_table_says(askers: dict[str, User | None], acme
                 said = answer + str(response.headers).encode()
                 if CANARY.encode() in said or (b"sha256" in said and name not in {"schema", "docs"}):
                     wrong.append(f"{method} {url} by {asker} tells of acme: {answer[:200]!r}")
-            if before != list(ExportJob.objects.order_by("pk").values()):
+            if before != rows_of_all():
                 if status >= 400:
                     wrong.append(f"{method} {url} by {asker} was refused and changed something")
-                job = make(name, acme, editor)
+                job, task = make(name, acme, editor), make_task(acme)
     assert not wrong, "\n".join(wrong)
 
 
