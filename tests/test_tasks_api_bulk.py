@@ -92,10 +92,10 @@ def test_ten_thousand_rows_and_not_one_more(client_of: ClientOf, editor: User, o
         body="b",
         status="none",
         address=address,
-        users_list=[member.pk for member in office.people],
+        users_list=[office.people[0].pk],
     )["task"]
     client = client_of(editor)
     assert client.post(BULK, {"tasks": [full] * 10_001}).status_code == 400
     assert not Task.objects.exists()
     assert client.post(BULK, {"tasks": [full] * 10_000}).json()["record_count"] == 10_000
-    assert TaskAssignee.objects.count() == 30_000
+    assert TaskAssignee.objects.count() == 10_000

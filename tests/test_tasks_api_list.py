@@ -56,7 +56,7 @@ def test_pages_by_number_and_by_link_are_the_same_rows_in_every_order(client_of:
     client, tasks = client_of(viewer), make(acme, 23)
     for sort in ("created_at", "due_on", "completed_at", "updated_at", "id"):
         for direction in ("asc", "desc"):
-            query = {"sort": sort, "dir": direction, "per_page": 4}
+            query: dict[str, Any] = {"sort": sort, "dir": direction, "per_page": 4}
             by_link = walk(client, query)
             by_number = [task["id"] for page in range(1, 8) for task in client.get(TASKS, query | {"page": page}).json()]
             assert by_link == by_number, query
@@ -96,7 +96,8 @@ def test_counting(client_of: ClientOf, viewer: User, acme: Organization, globex:
     make(acme, 11, status="needs_action")
     make(globex, 3)
     assert client.get(TASKS, {"mode": "count"}).json() == {"record_count": 11, "page_count": 1}
-    assert client.get(TASKS, {"mode": "count", "per_page": 5, "status": "needs_action"}).json() == {"record_count": 11, "page_count": 3}
+    of_status: dict[str, Any] = {"mode": "count", "per_page": 5, "status": "needs_action"}
+    assert client.get(TASKS, of_status).json() == {"record_count": 11, "page_count": 3}
     assert client.get(TASKS, {"mode": "count", "status": "complete"}).json() == {"record_count": 0, "page_count": 0}
 
 
@@ -144,7 +145,8 @@ def test_filters_hold_together(client_of: ClientOf, viewer: User, acme: Organiza
     one, two = make(acme, 1, case=office.case, status="complete") + make(acme, 1, case=office.case)
     TaskAssignee.objects.create(task=two, member=office.people[1], position=1)
     assert {task["id"] for task in client.get(TASKS, {"case": office.case.pk}).json()} == {one.pk, two.pk}
-    assert [task["id"] for task in client.get(TASKS, {"case": office.case.pk, "status": "complete"}).json()] == [one.pk]
+    by_status: dict[str, Any] = {"case": office.case.pk, "status": "complete"}
+    assert [task["id"] for task in client.get(TASKS, by_status).json()] == [one.pk]
     assert [task["id"] for task in client.get(TASKS, {"case": office.case.pk, "user": office.people[1].pk}).json()] == [two.pk]
     assert client.get(TASKS, {"case": office.other_case.pk}).json() == []
     assert client.get(TASKS, {"case": 2**63 - 1}).json() == []
