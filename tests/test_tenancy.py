@@ -56,9 +56,9 @@ TABLE: dict[str, Row] = {
     "export-job-download": READ,
     "export-job-downloads": READ,
     # A case of acme does not exist where the outsider and the service are.
-    "tasks": OWN | {"POST": "401 422 403 201 201 403 400 422"},
-    "tasks-bulk": SIGNED_IN | {"POST": "401 422 403 201 201 403 400 422"},
-    "task": READ
+    "case-tasks": OWN | {"POST": "401 422 403 201 201 403 400 422"},
+    "case-tasks-bulk": SIGNED_IN | {"POST": "401 422 403 201 201 403 400 422"},
+    "case-task": READ
     | {"PUT": "401 404 403 200 200 403 404 404", "PATCH": "401 404 403 200 200 403 404 404", "DELETE": "401 404 403 403 204 403 404 404"},
     "cases": OWN,
     "subjects": OWN,
@@ -128,10 +128,10 @@ def make_task(acme: Organization) -> Task:
 
 
 def body_for(name: str, method: str, acme: Organization) -> str:
-    if name in {"tasks", "task", "tasks-bulk"} and method in {"POST", "PUT", "PATCH"}:
+    if name in {"case-tasks", "case-task", "case-tasks-bulk"} and method in {"POST", "PUT", "PATCH"}:
         named = {f"{key}_id": model.objects.get(organization=acme).pk for key, model in (("casefile", Case), ("calendar", Calendar))}
         task = {**named, "due_on": "2026-02-14", "title": f"{CANARY} again"}
-        return json.dumps({"tasks": [task]} if name == "tasks-bulk" else {"task": task})
+        return json.dumps({"tasks": [task]} if name == "case-tasks-bulk" else {"task": task})
     return json.dumps(wish(acme, name=CANARY, org_name=CANARY) if name in {"export-jobs", "export-job-preflight"} and method == "POST" else {})
 
 

@@ -25,17 +25,17 @@ class BulkView(shapes.CaseView):
     """New tasks, all or none."""
 
     @extend_schema(
-        operation_id="create_tasks",
+        operation_id="create_case_tasks",
         tags=[TAG],
-        request=shapes.BulkBody,
+        request=shapes.CaseTaskBulkBody,
         parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER), pages.HEADER],
-        responses={201: shapes.BulkMade, **shapes.WRITE_ERRORS},
+        responses={201: shapes.CaseTasksMade, **shapes.WRITE_ERRORS},
         examples=[OpenApiExample("One visit", {"tasks": [EXAMPLE.value["task"]]}, request_only=True)],
     )
     def post(self, request: Request) -> Response:
         """Create up to 10,000 tasks, all or none; a refusal names the row and field of each fault."""
         try:
-            rows = [shapes.values_of(task) for task in parse_body(shapes.BulkBody, request)["tasks"]]
+            rows = [shapes.values_of(task) for task in parse_body(shapes.CaseTaskBulkBody, request)["tasks"]]
             organization = organization_for(request, rows[0]["case_id"], Action.WRITE)
 
             def make() -> idempotency.Answer:
@@ -56,4 +56,4 @@ def _shortened(error: AppError) -> AppError:
     return error
 
 
-urlpatterns: list[URLPattern] = [*route("v1/tasks/bulk", BulkView.as_view(), "tasks-bulk")]
+urlpatterns: list[URLPattern] = [*route("v1/tasks/bulk", BulkView.as_view(), "case-tasks-bulk")]

@@ -26,13 +26,13 @@ from tasks.models import Calendar, Case, CaseService, Member, Subject
 ORDER = Order("name")
 
 
-class NamedRow(shapes.Named):
+class CaseNamedRow(shapes.CaseNamed):
     """Something with a name."""
 
     created_at = serializers.DateTimeField()
 
 
-class SubjectRow(NamedRow):
+class CaseSubjectRow(CaseNamedRow):
     """Whom or what a case is about."""
 
     casefile_id = serializers.IntegerField()
@@ -71,7 +71,7 @@ class CaseListView(_Rows):
 
     model = Case
 
-    @_documented("list_cases", NamedRow)
+    @_documented("list_cases", CaseNamedRow)
     def get(self, request: Request) -> Response:
         """List the cases by name."""
         return self._list(request)
@@ -82,7 +82,7 @@ class CalendarListView(_Rows):
 
     model = Calendar
 
-    @_documented("list_calendars", NamedRow)
+    @_documented("list_calendars", CaseNamedRow)
     def get(self, request: Request) -> Response:
         """List the calendars by name."""
         return self._list(request)
@@ -93,7 +93,7 @@ class CaseServiceListView(_Rows):
 
     model = CaseService
 
-    @_documented("list_case_services", NamedRow)
+    @_documented("list_case_services", CaseNamedRow)
     def get(self, request: Request) -> Response:
         """List the case services by name."""
         return self._list(request)
@@ -105,7 +105,7 @@ class SubjectListView(_Rows):
     model = Subject
     by_case = True
 
-    @_documented("list_subjects", SubjectRow, OpenApiParameter("case", int, description="Of this case."))
+    @_documented("list_subjects", CaseSubjectRow, OpenApiParameter("case", int, description="Of this case."))
     def get(self, request: Request) -> Response:
         """List the subjects by name."""
         return self._list(request)
@@ -119,7 +119,7 @@ class UserListView(_Rows):
 
     model = Member
 
-    @_documented("list_users", shapes.TaskUser)
+    @_documented("list_users", shapes.CaseTaskUser)
     def get(self, request: Request) -> Response:
         """List the users by name."""
         return self._list(request)

@@ -23,7 +23,7 @@ NAMES = {"case_id": "casefile_id", "assignee_ids": "users_list"}
 
 
 # -- What comes in -------------------------------------------------------------------------------------------------
-class Address(StrictSerializer):
+class CaseTaskAddress(StrictSerializer):
     """Where; what is left out is empty."""
 
     address_1 = Text(max_length=300, allow_blank=True, required=False)
@@ -35,7 +35,7 @@ class Address(StrictSerializer):
     country = Code(2, 2, required=False, help_text="2 letters.")
 
 
-class TaskFields(StrictSerializer):
+class CaseTaskFields(StrictSerializer):
     """What may be said of a task."""
 
     casefile_id = Id(help_text="The case.")
@@ -47,7 +47,7 @@ class TaskFields(StrictSerializer):
     title = Text(max_length=500)
     body = Text(max_length=BODY_CHARS, allow_blank=True, required=False)
     status = serializers.ChoiceField(TaskStatus.choices, required=False)
-    address = Address(required=False)
+    address = CaseTaskAddress(required=False)
     users_list = serializers.ListField(child=Id(), max_length=USERS_MOST, required=False, help_text="Ids of users; the first leads.")
 
     def validate_title(self, title: str) -> str:
@@ -63,7 +63,7 @@ class TaskFields(StrictSerializer):
         return ids
 
 
-class TaskChanges(TaskFields):
+class CaseTaskChanges(CaseTaskFields):
     """What shall be otherwise; the rest stays."""
 
     def get_fields(self) -> dict[str, Any]:
@@ -73,22 +73,22 @@ class TaskChanges(TaskFields):
         return fields
 
 
-class TaskBody(StrictSerializer):
+class CaseTaskBody(StrictSerializer):
     """A task."""
 
-    task = TaskFields()
+    task = CaseTaskFields()
 
 
-class ChangesBody(StrictSerializer):
+class CaseTaskChangesBody(StrictSerializer):
     """Changes to a task."""
 
-    task = TaskChanges()
+    task = CaseTaskChanges()
 
 
-class BulkBody(StrictSerializer):
+class CaseTaskBulkBody(StrictSerializer):
     """Many tasks."""
 
-    tasks = TaskFields(many=True, allow_empty=False, max_length=BULK_MOST)  # type: ignore[call-arg]
+    tasks = CaseTaskFields(many=True, allow_empty=False, max_length=BULK_MOST)  # type: ignore[call-arg]
 
 
 # What a PUT gives to fields that it leaves out.
@@ -116,14 +116,14 @@ def path_of(field: str) -> str:
 
 
 # -- What goes out -------------------------------------------------------------------------------------------------
-class Named(serializers.Serializer):
+class CaseNamed(serializers.Serializer):
     """Something with a name."""
 
     id = serializers.IntegerField()
     name = serializers.CharField()
 
 
-class TaskUser(serializers.Serializer):
+class CaseTaskUser(serializers.Serializer):
     """Somebody of the organization."""
 
     id = serializers.IntegerField()
@@ -131,7 +131,7 @@ class TaskUser(serializers.Serializer):
     email = serializers.CharField(allow_blank=True)
 
 
-class TaskAddress(serializers.Serializer):
+class CaseTaskAddressShown(serializers.Serializer):
     """Where."""
 
     address_1 = serializers.CharField(allow_blank=True)
@@ -161,22 +161,22 @@ class CaseTask(serializers.Serializer):
     completed_at = serializers.DateTimeField(allow_null=True)
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
-    address = TaskAddress()
+    address = CaseTaskAddressShown()
     users_list = serializers.ListField(child=serializers.IntegerField())
-    Casefile = Named(allow_null=True)
-    Subject = Named(allow_null=True)
-    Calendar = Named(allow_null=True)
-    Users = TaskUser(many=True)
+    Casefile = CaseNamed(allow_null=True)
+    Subject = CaseNamed(allow_null=True)
+    Calendar = CaseNamed(allow_null=True)
+    Users = CaseTaskUser(many=True)
 
 
-class TaskCount(serializers.Serializer):
+class CaseTaskCount(serializers.Serializer):
     """How many, and on how many pages."""
 
     record_count = serializers.IntegerField()
     page_count = serializers.IntegerField()
 
 
-class BulkMade(serializers.Serializer):
+class CaseTasksMade(serializers.Serializer):
     """What a bulk call has made."""
 
     record_count = serializers.IntegerField()

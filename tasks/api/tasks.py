@@ -95,7 +95,7 @@ class TaskListView(CaseView):
     """All tasks of an organization, and new ones."""
 
     @extend_schema(
-        operation_id="list_tasks",
+        operation_id="list_case_tasks",
         tags=[TAG],
         parameters=[
             *filters.PARAMETERS,
@@ -107,7 +107,7 @@ class TaskListView(CaseView):
         ],
         responses={
             200: PolymorphicProxySerializer(
-                "TasksOrCount", [shapes.CaseTask(many=True), shapes.TaskCount], resource_type_field_name=None, many=False
+                "CaseTasksOrCount", [shapes.CaseTask(many=True), shapes.CaseTaskCount], resource_type_field_name=None, many=False
             ),
             **READ_ERRORS,
         },
@@ -132,16 +132,16 @@ class TaskListView(CaseView):
         return pages.answer(request, page, rows, load, shapes.present)
 
     @extend_schema(
-        operation_id="create_task",
+        operation_id="create_case_task",
         tags=[TAG],
-        request=shapes.TaskBody,
+        request=shapes.CaseTaskBody,
         parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER), pages.HEADER],
         responses={201: shapes.CaseTask, **WRITE_ERRORS},
         examples=[EXAMPLE],
     )
     def post(self, request: Request) -> Response:
         """Create a task."""
-        values = shapes.values_of(parse_body(shapes.TaskBody, request)["task"])
+        values = shapes.values_of(parse_body(shapes.CaseTaskBody, request)["task"])
         organization = organization_for(request, values["case_id"], Action.WRITE)
 
         def make() -> idempotency.Answer:
@@ -157,7 +157,7 @@ class TaskListView(CaseView):
 class TaskView(CaseView):
     """One task."""
 
-    @extend_schema(operation_id="read_task", tags=[TAG], parameters=[ID], responses={200: shapes.CaseTask, **READ_ERRORS})
+    @extend_schema(operation_id="read_case_task", tags=[TAG], parameters=[ID], responses={200: shapes.CaseTask, **READ_ERRORS})
     def get(self, request: Request, task_id: str) -> Response:
         """Read a task."""
         parse_query(request, set())
@@ -166,30 +166,30 @@ class TaskView(CaseView):
         return Response(body, headers={"ETag": etag(body, version(task))})
 
     @extend_schema(
-        operation_id="replace_task",
+        operation_id="replace_case_task",
         tags=[TAG],
         parameters=[ID, IF_MATCH],
-        request=shapes.TaskBody,
+        request=shapes.CaseTaskBody,
         responses={200: shapes.CaseTask, **WRITE_ERRORS},
         examples=[EXAMPLE],
     )
     def put(self, request: Request, task_id: str) -> Response:
         """Replace a task: what is left out is emptied."""
         task = _find(request, task_id)
-        return self._change(request, task, shapes.EMPTY | shapes.values_of(parse_body(shapes.TaskBody, request)["task"]))
+        return self._change(request, task, shapes.EMPTY | shapes.values_of(parse_body(shapes.CaseTaskBody, request)["task"]))
 
     @extend_schema(
-        operation_id="change_task",
+        operation_id="change_case_task",
         tags=[TAG],
         parameters=[ID, IF_MATCH],
-        request=shapes.ChangesBody,
+        request=shapes.CaseTaskChangesBody,
         responses={200: shapes.CaseTask, **WRITE_ERRORS},
         examples=[OpenApiExample("Done", {"task": {"status": "complete"}}, request_only=True)],
     )
     def patch(self, request: Request, task_id: str) -> Response:
         """Change a task: what is left out stays."""
         task = _find(request, task_id)
-        return self._change(request, task, shapes.values_of(parse_body(shapes.ChangesBody, request)["task"]))
+        return self._change(request, task, shapes.values_of(parse_body(shapes.CaseTaskChangesBody, request)["task"]))
 
     def _change(self, request: Request, task: Task, values: dict[str, Any]) -> Response:
         try:
@@ -200,7 +200,7 @@ class TaskView(CaseView):
         body = _one(found.pk)
         return Response(body, headers={"ETag": etag(body, version(found))})
 
-    @extend_schema(operation_id="delete_task", tags=[TAG], parameters=[ID, IF_MATCH], responses={204: None, **WRITE_ERRORS})
+    @extend_schema(operation_id="delete_case_task", tags=[TAG], parameters=[ID, IF_MATCH], responses={204: None, **WRITE_ERRORS})
     def delete(self, request: Request, task_id: str) -> Response:
         """Delete a task; asks for the role of an admin."""
         casework.delete(user_of(request), _find(request, task_id), lambda now: _match(request, now))
@@ -212,6 +212,6 @@ def _match(request: Request, now: Task) -> None:
 
 
 urlpatterns: list[URLPattern] = [
-    *route("v1/tasks", TaskListView.as_view(), "tasks"),
-    *route("v1/tasks/<str:task_id>", TaskView.as_view(), "task"),
+    *route("v1/tasks", TaskListView.as_view(), "case-tasks"),
+    *route("v1/tasks/<str:task_id>", TaskView.as_view(), "case-task"),
 ]
