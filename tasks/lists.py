@@ -58,7 +58,7 @@ def in_order(rows: QuerySet[AnyModel], order: Order) -> QuerySet[AnyModel]:
 def ids_behind(rows: QuerySet[AnyModel], order: Order, value: Any, pk: int, count: int) -> list[int]:
     """The ids of at most `count` rows that follow the row of this value and id, whether or not it is still there."""
     found: list[int] = []
-    for part in _parts(rows, order, value, pk):
+    for part in parts_behind(rows, order, value, pk):
         if len(found) < count:
             found += in_order(part, order).values_list("pk", flat=True)[: count - len(found)]
     return found
@@ -68,8 +68,9 @@ def _may_miss(rows: QuerySet[Any], order: Order) -> bool:
     return bool(rows.model._meta.get_field(order.column).null)
 
 
-def _parts(rows: QuerySet[AnyModel], order: Order, value: Any, pk: int) -> list[QuerySet[AnyModel]]:
-    # Missing values are a part of their own, each part one range of the index.
+def parts_behind(rows: QuerySet[AnyModel], order: Order, value: Any, pk: int) -> list[QuerySet[AnyModel]]:
+    """What lies behind this place, in parts to be read one after the other, each of which is one range of the order's index."""
+    # Missing values are a part of their own.
     behind_pk = Q(pk__lt=pk) if order.descending else Q(pk__gt=pk)
     if order.column == "pk":
         return [rows.filter(behind_pk)]

@@ -49,9 +49,8 @@ def test_the_walks_commands_run(process_env: dict[str, str], acme: Organization,
 
 def test_the_page_names_every_call_parameter_and_field() -> None:
     schemas = document()["components"]["schemas"]
-    fields = set().union(
-        *(schemas[name]["properties"] for name in ("CaseTask", "CaseTaskFieldsRequest", "CaseTaskAddressRequest", "CaseError", "CaseTaskUser"))
-    )
+    shapes = ("CaseTask", "CaseTaskFieldsRequest", "CaseTaskAddressRequest", "CaseError", "CaseTaskUser")
+    fields = set().union(*(schemas[name]["properties"] for name in shapes))
     ends = filters.KEYS - {f"{name}_{end}" for name in ("alert", "alert_sent", "created", "updated") for end in ("from", "to")}
     for word in fields | ends | pages.KEYS | {"sort", "dir"} | set(tasks.SORTS) | {"alert_…", "alert_sent_…", "created_…", "updated_…"}:
         assert re.search(rf'[`"]{word}[`"]', TEXT), word

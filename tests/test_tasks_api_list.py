@@ -166,6 +166,17 @@ def test_an_end_covers_its_whole_second_or_day(client_of: ClientOf, viewer: User
     assert [row["id"] for row in client.get(f"{TASKS}?created_to=2024-05-07T01:59:59+02:00").json()] == [task.pk]  # the + unescaped
 
 
+def test_a_task_is_found_by_its_own_times(client_of: ClientOf, viewer: User, acme: Organization) -> None:
+    client = client_of(viewer)
+    for number in range(5):
+        Task.objects.create(organization=acme, title=str(number), completed_at=START + timedelta(milliseconds=number))
+    for task in client.get(TASKS).json():
+        for name, key in (("created", "created_at"), ("updated", "updated_at"), ("complete", "completed_at")):
+            query = {f"{name}_from": task[key], f"{name}_to": task[key]}
+            assert task["id"] in [row["id"] for row in client.get(TASKS, query).json()], (query, task)
+    assert len(client.get(TASKS, {"created_from": "0001-01-01", "complete_from": "0001-01-01 00:00:00"}).json()) == 5
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [

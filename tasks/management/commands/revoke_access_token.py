@@ -18,7 +18,10 @@ class Command(BaseCommand):
         parser.add_argument("ids", nargs="+", type=int, metavar="ID")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        found = {token.pk: token for token in AccessToken.objects.select_related("organization").filter(pk__in=options["ids"])}
+        found = {
+            token.pk: token
+            for token in AccessToken.objects.select_related("organization").filter(pk__in=[pk for pk in options["ids"] if 0 < pk < 2**63])
+        }
         unknown = [str(pk) for pk in options["ids"] if pk not in found]
         if unknown:
             raise CommandError(f"There is no access token {', '.join(unknown)}. Nothing was revoked.")
