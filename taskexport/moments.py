@@ -37,6 +37,13 @@ _TIME = re.compile(
     r"(?P<day>\d{4}-\d{2}-\d{2})(?:(?P<gap>[Tt ])(?P<time>\d{2}:\d{2}:\d{2})(?:\.(?P<fraction>\d{1,9}))?(?P<zone>[Zz]|[+-]\d{2}:\d{2})?)?", re.ASCII
 )
 
+_PLUS = re.compile(r" (?=\d\d:\d\d$)")
+
+
+def of_query(text: str) -> str:
+    """A time of a query string with its +, which reads as a space where it was not percent-encoded."""
+    return _PLUS.sub("+", text)
+
 
 def moment(text: str, *, spaced_is_utc: bool = False) -> Moment:
     """An RFC 3339 time with its zone, or a day in UTC; `spaced_is_utc` takes `Y-m-d H:i:s` without a zone too, as UTC.

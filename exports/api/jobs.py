@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +18,7 @@ from exports.api.shapes import ERRORS, READ_ERRORS
 from exports.models import ExportJob
 from exports.services import configs, files, jobs, receipts, specs
 from exports.states import ACTIVE, JobStatus
-from taskexport import idempotency
+from taskexport import idempotency, moments
 from taskexport.api.calls import answer_once, cursor_parts, next_link, reading_cursor, stamp, user_of
 from taskexport.api.strict import parse_body, parse_query, whole_number
 from taskexport.api.views import ContractView, StaleETag, documented_errors, etag, require_match, route
@@ -89,7 +88,6 @@ def _one(request: Request, job_id: Any) -> dict[str, Any]:
 
 
 # -- The list ------------------------------------------------------------------------------------------------------
-_PLUS = re.compile(r" (?=\d\d:\d\d$)")  # the + of an offset that was not percent-encoded
 _FILTERS = {"status", "type", "org_id", "created_from", "created_to", "page", "per_page", "cursor"}
 
 
@@ -105,7 +103,7 @@ def _filtered(request: Request, query: dict[str, str]) -> QuerySet[ExportJob]:
     for key in ("created_from", "created_to"):
         if key in query:
             try:
-                bound = specs.moment(_PLUS.sub("+", query[key]))
+                bound = moments.moment(moments.of_query(query[key]))
             except ValueError as error:
                 raise Invalid.field(key, str(error)) from None
             rows = rows.filter(created_at__gte=bound.at) if key == "created_from" else rows.filter(created_at__lte=bound.last)

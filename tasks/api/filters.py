@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,7 +20,6 @@ TIMES = {"complete": "completed_at", "alert": "alert_at", "alert_sent": "alert_s
 DUE = {"gte": ("due_from", "from", "From"), "lte": ("due_to", "to", "To")}
 KEYS = {*IDS, "title", "status", *DUE["gte"], *DUE["lte"], *(f"{name}_{end}" for name in TIMES for end in ("from", "to"))}
 INSTANT, EARLIEST = timedelta(microseconds=1), datetime.min.replace(tzinfo=UTC)
-_PLUS = re.compile(r" (?=\d\d:\d\d$)")  # the + of an offset that was not percent-encoded
 
 _TIME = "RFC 3339, `Y-m-d H:i:s` in UTC, or a day; inclusive."
 PARAMETERS = [
@@ -86,7 +84,7 @@ def _bound(query: dict[str, str], key: str, column: str) -> Q:
     if key not in query:
         return Q()
     try:
-        bound = moments.moment(_PLUS.sub("+", query[key]), spaced_is_utc=True)
+        bound = moments.moment(moments.of_query(query[key]), spaced_is_utc=True)
     except ValueError as error:
         raise Invalid.field(key, str(error)) from None
     if key.endswith("_from"):
