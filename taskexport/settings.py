@@ -251,6 +251,7 @@ SPECTACULAR_SETTINGS = {
     "PREPROCESSING_HOOKS": ["taskexport.api.views.only_slashless_routes"],
     "ENUM_NAME_OVERRIDES": {
         "JobStatusEnum": "exports.states.JobStatus",
+        "TaskStatusEnum": "tasks.models.TaskStatus",
         "TaskStateEnum": "exports.api.task_exports.shapes.STATES",
         "TaskExportStatusEnum": "exports.api.task_exports.shapes.LOG_STATES",
     },

@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from django.db import transaction
 from django.db.models import Model, Q, QuerySet
 from django.utils import timezone
 
@@ -108,12 +109,13 @@ def create_access_token(
     organization: Organization, *, name: str, role: Role, user: User | None = None, expires_at: datetime | None = None
 ) -> tuple[AccessToken, str]:
     """A new token and its `ID:SECRET` text, which is never shown again; without `user` it gets a service account of its own."""
-    if user is None:
-        label = secrets.token_hex(6)
-        user = User.objects.create_user(f"service-{label}@service.invalid", name=name, is_service=True)
-        Member.objects.create(organization=organization, user=user, role=role, name=name)
     secret = secrets.token_urlsafe(32)
-    token = AccessToken.objects.create(organization=organization, user=user, name=name, secret_sha256=_sha256(secret), expires_at=expires_at)
+    with transaction.atomic():
+        if user is None:
+            label = secrets.token_hex(6)
+            user = User.objects.create_user(f"service-{label}@service.invalid", name=name, is_service=True)
+            Member.objects.create(organization=organization, user=user, role=role, name=name)
+        token = AccessToken.objects.create(organization=organization, user=user, name=name, secret_sha256=_sha256(secret), expires_at=expires_at)
     return token, f"{token.pk}:{secret}"
 
 

@@ -18,7 +18,7 @@ from rest_framework.test import APIClient
 from exports.models import ExportConfig, ExportJob, JobAttempt, Operation, Upload
 from exports.services import files
 from tasks import access, demo
-from tasks.models import Flow, Hub, Organization, Role, Task, User
+from tasks.models import Calendar, Case, CaseService, Flow, Hub, Organization, Role, Subject, Task, User
 from tests.api import JOBS, content, export, make_job, publish, rows, wish, zipped
 
 pytestmark = pytest.mark.django_db
@@ -35,6 +35,9 @@ MOVE = SIGNED_IN | {"POST": MOVED}
 BY_PUT = MOVE | {"PUT": MOVED}
 OPEN = {"*": "405 405 405 405 405 405 405 405", "OPTIONS": "200 200 200 200 200 200 200 200"}
 SIGN_IN = OPEN | {"POST": "400 400 400 400 400 400 400 400"}
+# Asked without a header: the owner has several organizations and staff none, so both are asked which.
+NO_HEADER = {"case-tasks", "case-tasks-bulk", "case-task", "cases", "subjects", "calendars", "case-services", "users"}
+OWN = SIGNED_IN | {"GET": "401 200 200 200 200 400 400 200"}
 EVERYBODY = OPEN | {"GET": "200 200 200 200 200 200 200 200"}
 
 # By the route's name: what each asker gets of acme by each method, in the order of ASKERS; "*" for those not named, HEAD as GET.
@@ -81,6 +84,16 @@ TABLE: dict[str, Row] = {
     "operation-update-by-query": SIGNED_IN | {"POST": REST, "PUT": "401 404 403 200 200 403 404 404"},
     "operation-delete": SIGNED_IN | {"POST": REST, "DELETE": "401 404 403 204 204 403 404 404"},
     "uploads": SIGNED_IN | {"POST": "401 404 403 201 201 403 404 404"},
+    # A case of acme does not exist where the outsider and the service are.
+    "case-tasks": OWN | {"POST": "401 422 403 201 201 403 400 422"},
+    "case-tasks-bulk": SIGNED_IN | {"POST": "401 422 403 201 201 403 400 422"},
+    "case-task": READ
+    | {"PUT": "401 404 403 200 200 403 404 404", "PATCH": "401 404 403 200 200 403 404 404", "DELETE": "401 404 403 403 204 403 404 404"},
+    "cases": OWN,
+    "subjects": OWN,
+    "calendars": OWN,
+    "case-services": OWN,
+    "users": OWN,
     # A link signed for each asker (for the anonymous: none of ours).
     "link": {"*": "405 405 405 405 405 405 405 405", "GET": "403 403 200 200 200 200 403 403"},
     "nothing": {"*": "404 404 404 404 404 404 404 404"},
@@ -152,6 +165,10 @@ def make(name: str, acme: Organization, editor: User) -> ExportJob:
     return ExportJob.objects.get(pk=job.pk)
 
 
+def make_task(acme: Organization) -> Task:
+    return Task.objects.create(organization=acme, title=CANARY)
+
+
 def body_for(name: str, method: str, acme: Organization) -> tuple[Any, str]:
     """The body, and its media type."""
     if name == "export-job-done" and method in {"POST", "PUT"}:
@@ -171,14 +188,22 @@ def body_for(name: str, method: str, acme: Organization) -> tuple[Any, str]:
         body.pop("type", None)
     if name == "export-job-progress":
         body["rows_done"] = 1
+    if name in {"case-tasks", "case-task", "case-tasks-bulk"} and method in {"POST", "PUT", "PATCH"}:
+        named = {f"{key}_id": model.objects.get(organization=acme).pk for key, model in (("casefile", Case), ("calendar", Calendar))}
+        task = {**named, "due_on": "2026-02-14", "title": f"{CANARY} again"}
+        body = {"tasks": [task]} if name == "case-tasks-bulk" else {"task": task}
     if name == "operation-create" and method == "POST":
         body = {"handler": CANARY}
     return json.dumps(body), "application/json"
 
 
 def kept() -> list[dict[str, Any]]:
-    models: tuple[Any, ...] = (ExportJob, ExportConfig, Operation, Upload)
+    models: tuple[Any, ...] = (ExportJob, ExportConfig, Operation, Upload, Task)
     return [row for model in models for row in model.objects.order_by("pk").values()]
+
+
+def rows_of_all() -> list[Any]:
+    return [[*ExportJob.objects.order_by("pk").values()], [*Task.objects.order_by("pk").values()]]
 
 
 @pytest.mark.parametrize(("path", "name"), ROUTES, ids=[path for path, _ in ROUTES])
@@ -188,9 +213,10 @@ def test_everybody_gets_what_the_table_says(askers: dict[str, User | None], acme
     for asker, client in clients.items():
         client.force_authenticate(askers[asker])
     job = make(name, acme, editor)
-    task = Task.objects.create(organization=acme, title=CANARY)
-    for model in (Flow, Hub):
-        model.objects.create(organization=acme, name=CANARY)
+    task = make_task(acme)
+    for kind in (Case, Calendar, CaseService, Flow, Hub):
+        kind.objects.create(organization=acme, name=CANARY)
+    Subject.objects.create(organization=acme, name=CANARY, case=Case.objects.get())
     for method in METHODS:
         for asker, status in zip(ASKERS, expected(name, method), strict=True):
             cache.clear()  # the throttles are not at stake here
@@ -200,12 +226,16 @@ def test_everybody_gets_what_the_table_says(askers: dict[str, User | None], acme
             url += f"?task={task.pk}" if name == "export-job-explain" else ""
             config, _ = ExportConfig.objects.get_or_create(organization=acme, name=CANARY, defaults={"columns": [{"key": "title", "title": CANARY}]})
             url = url.replace("<str:config_id>", str(config.pk))
+            if name == "case-task":
+                url = url.replace("<str:task_id>", str(task.pk))
             if name.startswith("operation-"):
                 operation = Operation.objects.create(organization=acme, handler=CANARY, user=editor)
                 url = url.replace("<str:task_id>", str(operation.pk)) + (f"?id={operation.pk}" if name == "operation-update-by-query" else "")
             before = kept()
             body, kind = body_for(name, method, acme)
-            response = clients[asker].generic(method, url, body, content_type=kind, headers={"X-Organization": str(acme.uuid)})
+            response = clients[asker].generic(
+                method, url, body, content_type=kind, headers={} if name in NO_HEADER else {"X-Organization": str(acme.uuid)}
+            )
             answer = b"".join(response.streaming_content) if response.streaming else response.content  # type: ignore[attr-defined]
             if response.status_code != status:
                 wrong.append(f"{method} {url} by {asker}: {response.status_code}, not {status}")
@@ -216,7 +246,7 @@ def test_everybody_gets_what_the_table_says(askers: dict[str, User | None], acme
             if before != kept():
                 if status >= 400:
                     wrong.append(f"{method} {url} by {asker} was refused and changed something")
-                job = make(name, acme, editor)
+                job, task = make(name, acme, editor), make_task(acme)
                 ExportConfig.objects.all().delete()
     assert not wrong, "\n".join(wrong)
 

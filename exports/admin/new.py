@@ -16,9 +16,9 @@ from exports.datasets import CONFIGS
 from exports.formats import FORMATS
 from exports.models import ExportJob, Trigger
 from exports.services import jobs, specs
-from exports.services.specs import Moment
 from taskexport import idempotency
 from taskexport.errors import AppError
+from taskexport.moments import Moment
 from tasks import access
 from tasks.access import Action
 from tasks.models import Organization, User

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from exports import filters
@@ -15,6 +14,7 @@ from exports.formats import FORMATS, settled_options
 from exports.models import ExportConfig
 from exports.services import configs
 from taskexport.errors import FieldError, Invalid
+from taskexport.moments import Moment, moment
 from tasks.models.fields import zones
 
 NAME_LENGTH = 200
@@ -33,57 +33,6 @@ class Wish:
     creation_start_date: datetime
     creation_end_date: datetime
     spec: Spec
-
-
-@dataclass(frozen=True)
-class Moment:
-    """A time as a bound: `at` as a start; as an inclusive end everything in its `width` (its whole second, or day)."""
-
-    at: datetime
-    width: timedelta
-
-    @property
-    def until(self) -> datetime | None:
-        """The first instant after it; None where time itself ends."""
-        try:
-            return self.at + self.width
-        except OverflowError:
-            return None
-
-    @property
-    def last(self) -> datetime:
-        """The last instant that it includes."""
-        return self.at + (self.width - timedelta(microseconds=1))
-
-    @property
-    def stated(self) -> datetime:
-        """The end as a job shows it: as it was said, a whole day by its last instant."""
-        return self.at if self.width <= timedelta(seconds=1) else self.last
-
-
-_RFC3339 = re.compile(
-    r"(?P<day>\d{4}-\d{2}-\d{2})(?:[Tt ](?P<time>\d{2}:\d{2}:\d{2})(?:\.(?P<fraction>\d{1,9}))?(?P<zone>[Zz]|[+-]\d{2}:\d{2})?)?", re.ASCII
-)
-
-
-def moment(text: str) -> Moment:
-    """An RFC 3339 time with its zone, or a day in UTC. Raises ValueError with the cure."""
-    match = _RFC3339.fullmatch(text)
-    if not match:
-        raise ValueError("Write a time such as 2024-01-31T23:59:59Z, or a day such as 2024-01-31.")
-    try:
-        if match["time"] is None:
-            at, width = datetime.fromisoformat(match["day"]).replace(tzinfo=UTC), timedelta(days=1)
-        elif match["zone"] is None:
-            raise ValueError("The time has no zone; add Z or an offset such as +02:00.")
-        else:
-            fraction = (match["fraction"] or "")[:6].ljust(6, "0")
-            zone = "+00:00" if match["zone"] in "Zz" else match["zone"]
-            at = datetime.fromisoformat(f"{match['day']}T{match['time']}.{fraction}{zone}").astimezone(UTC)
-            width = timedelta(microseconds=1) if match["fraction"] else timedelta(seconds=1)
-    except OverflowError:
-        raise ValueError("The time is out of range.") from None
-    return Moment(at, width)
 
 
 _FIRST, _LAST = moment(EVER["creation_start_date"]), moment(EVER["creation_end_date"])

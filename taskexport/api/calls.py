@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from taskexport import idempotency
-from taskexport.errors import Invalid
+from taskexport.errors import FieldError, Invalid
 from tasks import access
 from tasks.access import Action
 from tasks.models import AccessToken, Organization, User
@@ -36,7 +36,8 @@ def organization_of(request: Request, action: Action = Action.READ) -> Organizat
     if name is None:
         mine = list(access.organizations(request.user).values_list("pk", flat=True)[:2])
         if len(mine) != 1:
-            raise Invalid.field(ORGANIZATION_HEADER, "Say which organization by this header, its id or uuid.", "organization_required")
+            code, detail = "organization_required", "Say which organization by this header, its id or uuid."
+            raise Invalid(f"{ORGANIZATION_HEADER}: {detail}", code=code, fields=[FieldError(ORGANIZATION_HEADER, code, detail)])
         name = str(mine[0])
     return access.find_organization(request.user, name, action)
 

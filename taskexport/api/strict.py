@@ -13,8 +13,9 @@ from rest_framework.request import Request
 
 from taskexport.errors import FieldError, Invalid, TooLarge
 
+NON_FIELD = "non_field_errors"  # of a whole shape or list
 MAX_DEPTH = 20
-MAX_NODES = 200_000
+MAX_NODES = 400_000  # more than 10,000 tasks with all their fields
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -94,10 +95,15 @@ class StrictSerializer(serializers.Serializer):
 
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, dict):
+            if self.parent is not None:  # the fault has a path, which the outermost shape knows
+                raise exceptions.ValidationError({NON_FIELD: ["Write a JSON object."]})
             raise Invalid("The body must be a JSON object.", code="invalid_json")
         unknown = sorted(set(data) - set(self.fields))
         if unknown:
             known = ", ".join(sorted(self.fields))
+            if self.parent is not None:
+                said = f"There is no such field; the fields are {known}."
+                raise exceptions.ValidationError({key: [exceptions.ErrorDetail(said, "unknown")] for key in unknown})
             raise Invalid(
                 f"{unknown[0]}: there is no such field; the fields are {known}.",
                 fields=[FieldError(key, "unknown", f"There is no such field; the fields are {known}.") for key in unknown],
@@ -150,7 +156,7 @@ def flatten(detail: Any) -> Invalid:
 def _flatten(detail: Any, at: str) -> Any:
     if isinstance(detail, dict):
         for key, value in detail.items():
-            yield from _flatten(value, f"{at}.{key}" if at else str(key))
+            yield from _flatten(value, at if key == NON_FIELD else f"{at}.{key}" if at else str(key))
     elif isinstance(detail, list):
         for number, value in enumerate(detail):
             yield from _flatten(value, at if isinstance(value, str) else f"{at}.{number}")

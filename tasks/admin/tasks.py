@@ -11,6 +11,7 @@ from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest
 
 from taskexport.staff import OrganizationFilter, may_anywhere, may_in
+from tasks import casework
 from tasks.access import Action
 from tasks.admin.base import ELSEWHERE, TenantAdmin, TenantForm, own_choices
 from tasks.assigning import follow_assignees
@@ -137,6 +138,8 @@ class TaskAdmin(TenantAdmin):
     def save_model(self, request: Any, obj: Any, form: Any, change: bool) -> None:
         if not change:
             obj.created_by = request.user
+        if "status" in form.changed_data:
+            casework.follow_status(obj, casework.member_of(request.user, obj.organization_id))
         super().save_model(request, obj, form, change)
 
     def save_related(self, request: Any, form: Any, formsets: Any, change: bool) -> None:

@@ -130,8 +130,15 @@ class Task(models.Model):
         ]
         indexes = [
             models.Index(fields=["organization", "created_at", "id"], name="task_export_order"),
-            models.Index(fields=["organization", "status", "id"], name="task_by_status"),
+            # Each gives a filter's rows in an order of the lists, counts them, and holds the ids of a deep page.
+            models.Index(fields=["organization", "id"], name="task_by_id"),
+            models.Index(fields=["organization", "status", "created_at", "id"], name="task_by_state"),
+            models.Index(fields=["organization", "calendar", "created_at", "id"], name="task_by_calendar"),
             models.Index(fields=["organization", "due_on", "id"], name="task_by_due_day"),
+            models.Index(fields=["organization", "updated_at", "id"], name="task_by_update"),
+            models.Index(fields=["organization", "completed_at", "id"], name="task_by_completion"),
+            models.Index(fields=["organization", "alert_at", "id"], condition=Q(alert_at__isnull=False), name="task_by_alert"),
+            models.Index(fields=["organization", "alert_sent_at", "id"], condition=Q(alert_sent_at__isnull=False), name="task_by_alert_sent"),
         ]
 
     def __str__(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from datetime import UTC, datetime
 
@@ -17,7 +16,7 @@ from exports.api.jobs.showing import TAG, one, present
 from exports.models import ExportJob, Runner
 from exports.services import configs, jobs, specs
 from exports.states import JobStatus
-from taskexport import idempotency
+from taskexport import idempotency, moments
 from taskexport.api.calls import answer_once, cursor_parts, next_link, reading_cursor, user_of
 from taskexport.api.strict import parse_body, parse_query, whole_number
 from taskexport.api.views import ContractView
@@ -29,7 +28,6 @@ from tasks.models import Organization
 PER_PAGE, PER_PAGE_MOST = 50, 200
 PAGE_MOST = 1_000_000
 
-_PLUS = re.compile(r" (?=\d\d:\d\d$)")  # the + of an offset that was not percent-encoded
 _FILTERS = {"status", "type", "org_id", "created_from", "created_to", "page", "per_page", "cursor"}
 
 
@@ -45,7 +43,7 @@ def _filtered(request: Request, query: dict[str, str]) -> QuerySet[ExportJob]:
     for key in ("created_from", "created_to"):
         if key in query:
             try:
-                bound = specs.moment(_PLUS.sub("+", query[key]))
+                bound = moments.moment(moments.of_query(query[key]))
             except ValueError as error:
                 raise Invalid.field(key, str(error)) from None
             rows = rows.filter(created_at__gte=bound.at) if key == "created_from" else rows.filter(created_at__lte=bound.last)

@@ -16,9 +16,8 @@ from rest_framework.response import Response
 from exports.api.operations import requests, shapes
 from exports.api.operations.shapes import ERRORS, ORGANIZATION
 from exports.models import Operation
-from exports.services import specs
 from exports.services.operations import changing, deleting, reading
-from taskexport import idempotency
+from taskexport import idempotency, moments
 from taskexport.api.calls import ORGANIZATION_HEADER, answer_once, organization_of, user_of
 from taskexport.api.strict import flatten, parse_body, parse_query
 from taskexport.api.views import ContractView
@@ -117,7 +116,7 @@ def _wanted(filters: dict[str, Any]) -> dict[str, Any]:
     for name in ("created_at", "updated_at"):
         if name in found:
             try:
-                found[name] = specs.moment(found[name]).at.replace(hour=0, minute=0, second=0, microsecond=0)
+                found[name] = moments.moment(found[name]).at.replace(hour=0, minute=0, second=0, microsecond=0)
             except ValueError as error:
                 raise Invalid.field(f"filter.{name}", str(error)) from None
     return found

@@ -1,0 +1,91 @@
+"""Long lists, page by page: an order that an index gives, and the rows behind a place in it, however deep."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from django.db import connection
+from django.db.models import BigIntegerField, BooleanField, F, Func, Model, Q, QuerySet, Value
+from django.db.models.expressions import OrderBy
+
+AnyModel = TypeVar("AnyModel", bound=Model)
+
+
+@dataclass(frozen=True)
+class Order:
+    """By a column, then by id. Missing values are the largest: an index of PostgreSQL has them so."""
+
+    column: str
+    descending: bool = False
+
+
+class Behind(Func):
+    """Whether (column, id) lies behind (value, id). As a row it is one range of an index; written out with OR it would be a filter."""
+
+    output_field = BooleanField()
+    arity = 4
+    sign = ">"
+
+    def as_sql(self, compiler: Any, connection: Any, *unused: Any, **extra: Any) -> Any:
+        parts = [compiler.compile(each) for each in self.source_expressions]
+        if connection.vendor == "sqlite":
+            # The database's own times have three digits behind the point there and Django's have six, as texts.
+            parts[0] = (
+                f"CASE WHEN instr({parts[0][0]}, '.') = 20 THEN substr({parts[0][0]} || '000', 1, 26) ELSE {parts[0][0]} END",
+                parts[0][1] * 3,
+            )
+        column, pk, value, last = (sql for sql, _ in parts)
+        return f"({column}, {pk}) {self.sign} ({value}, {last})", [param for _, params in parts for param in params]
+
+
+class Ahead(Behind):
+    """The same of a descending order."""
+
+    sign = "<"
+
+
+def in_order(rows: QuerySet[AnyModel], order: Order) -> QuerySet[AnyModel]:
+    """The rows in this order."""
+    by = [OrderBy(F("pk"), descending=order.descending)]
+    if order.column != "pk":
+        nulls: dict[str, Any] = {"nulls_first" if order.descending else "nulls_last": True} if _may_miss(rows, order) else {}
+        by.insert(0, OrderBy(F(order.column), descending=order.descending, **nulls))
+    return rows.order_by(*by)
+
+
+def ids_behind(rows: QuerySet[AnyModel], order: Order, value: Any, pk: int, count: int) -> list[int]:
+    """The ids of at most `count` rows that follow the row of this value and id, whether or not it is still there."""
+    found: list[int] = []
+    for part in parts_behind(rows, order, value, pk):
+        if len(found) < count:
+            found += in_order(part, order).values_list("pk", flat=True)[: count - len(found)]
+    return found
+
+
+def _may_miss(rows: QuerySet[Any], order: Order) -> bool:
+    return bool(rows.model._meta.get_field(order.column).null)
+
+
+def parts_behind(rows: QuerySet[AnyModel], order: Order, value: Any, pk: int) -> list[QuerySet[AnyModel]]:
+    """What lies behind this place, in parts to be read one after the other, each of which is one range of the order's index."""
+    # Missing values are a part of their own.
+    behind_pk = Q(pk__lt=pk) if order.descending else Q(pk__gt=pk)
+    if order.column == "pk":
+        return [rows.filter(behind_pk)]
+    field: Any = rows.model._meta.get_field(order.column)
+    missing, there = rows.filter(**{f"{order.column}__isnull": True}), rows.filter(**{f"{order.column}__isnull": False})
+    if value is None:
+        return [missing.filter(behind_pk), there] if order.descending else [missing.filter(behind_pk)]
+    kind = Ahead if order.descending else Behind
+    behind = rows.filter(kind(F(order.column), F("pk"), Value(value, field), Value(pk, BigIntegerField())))
+    return [behind, missing] if field.null and not order.descending else [behind]
+
+
+def holding(rows: QuerySet[AnyModel], column: str, part: str) -> QuerySet[AnyModel]:
+    """The rows whose text holds this part, in any case of letters."""
+    if connection.vendor != "sqlite":
+        return rows.filter(**{f"{column}__icontains": part})
+    # LIKE knows the case of ASCII alone there, Python's expressions that of every script.
+    return rows.filter(**{f"{column}__iregex": re.escape(part)})
