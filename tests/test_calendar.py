@@ -120,7 +120,10 @@ def test_a_jump_is_passed_at_its_end_and_a_doubled_time_taken_first() -> None:
     assert recurrence.instant(datetime(2024, 10, 27, 2, 30), amsterdam) == datetime(2024, 10, 27, 0, 30, tzinfo=UTC)
     assert recurrence.instant(datetime(2024, 10, 6, 2, 10), "Australia/Lord_Howe") == datetime(2024, 10, 5, 15, 30, tzinfo=UTC)
     # A day that never was.
-    samoa = [at.date().isoformat() for at in itertools.islice(recurrence.times(Rule("daily", "Pacific/Apia", datetime(2011, 12, 28, 12)), datetime(2011, 1, 1, tzinfo=UTC)), 3)]
+    samoa = [
+        at.date().isoformat()
+        for at in itertools.islice(recurrence.times(Rule("daily", "Pacific/Apia", datetime(2011, 12, 28, 12)), datetime(2011, 1, 1, tzinfo=UTC)), 3)
+    ]
     assert samoa == ["2011-12-28", "2011-12-29", "2011-12-30"]  # in UTC: 28, 29 and 31 December, noon, on Samoa
     # Two wall times in one jump are one run.
     once = Rule("cron", amsterdam, datetime(2024, 3, 30), "0,30 2 * * *")

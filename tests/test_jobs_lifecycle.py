@@ -346,7 +346,7 @@ def test_lost_rings_are_healed_and_never_more_than_workers_and_jobs(editor: User
 
 
 def test_only_one_tick_at_a_time(db: None) -> None:
-    assert upkeep.tick("a") == {"reaped": 0, "rung": 0, "swept": 0, "forgotten": 0}
+    assert upkeep.tick("a") == {"reaped": 0, "settled": 0, "fired": 0, "rung": 0, "swept": 0, "forgotten": 0}
     TickLease.objects.update(until_at=Now() + timedelta(seconds=60), holder="a")
     assert upkeep.tick("b") == {}
     TickLease.objects.update(until_at=Now() - timedelta(seconds=1))
@@ -508,7 +508,7 @@ def test_a_chore_that_breaks_keeps_no_other_from_its_turn(db: None, monkeypatch:
         raise ValueError("canary")
 
     monkeypatch.setattr("exports.services.jobs.OrmQ.objects.filter", broken)
-    assert upkeep.tick("a") == {"reaped": 0, "swept": 0, "forgotten": 0}
+    assert upkeep.tick("a") == {"reaped": 0, "settled": 0, "fired": 0, "swept": 0, "forgotten": 0}
     assert TickLease.objects.filter(until_at__lte=Now()).exists()
 
 

@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from exports.api import shapes
 from exports.api.shapes import ERRORS, READ_ERRORS
 from exports.models import ExportJob
-from exports.services import configs, files, jobs, receipts, specs
+from exports.services import configs, files, jobs, receipts, segments, specs
 from exports.states import ACTIVE, JobStatus
 from taskexport import idempotency
 from taskexport.api.calls import answer_once, cursor_parts, next_link, reading_cursor, stamp, user_of
@@ -194,7 +194,8 @@ def wished(request: Request) -> tuple[Organization, specs.Wish]:
     body = parse_body(shapes.JobCreate, request)
     organization = access.find_organization(request.user, body["org_id"], Action.RUN)
     config = configs.get(request.user, organization, body["config_id"]) if "config_id" in body else None
-    return organization, specs.make(body, config)
+    segment = segments.definition(segments.get(request.user, body["segment_id"], organization)) if "segment_id" in body else None
+    return organization, specs.make(body, config, segment=segment)
 
 
 class JobView(ContractView):

@@ -33,6 +33,7 @@ class JobCreate(StrictSerializer):
     dataset = Text(max_length=40, required=False, help_text=f"For type custom. One of: {', '.join(DATASETS)}.")
     columns = serializers.ListField(child=serializers.JSONField(), required=False, help_text="For type custom: keys or objects; see docs/api.md.")
     config_id = serializers.IntegerField(required=False, help_text="For type custom: a saved config, in place of columns.")
+    segment_id = serializers.IntegerField(required=False, help_text="A saved segment of the dataset, which must hold too.")
     filter = serializers.DictField(required=False, help_text="Which rows, as a tree of conditions; see docs/api.md.")
     sort = serializers.ListField(
         child=serializers.DictField(), max_length=3, required=False, help_text='Objects of column and direction ("asc", "desc"); the id comes last.'

@@ -32,6 +32,7 @@ class Spec:
     sort: list[dict[str, str]] = field(default_factory=list)  # empty: by created_at; the id comes last
     config_version: int = CONFIG_VERSION
     config_id: int | None = None  # of a saved config, whose name is `config`
+    stem: str = ""  # the file's name without its extension; empty: the usual one
     spec_version: int = SPEC_VERSION
 
     def to_json(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, QuerySet, RestrictedError
 
 from exports import filters
 from exports.cells import DATE_FORMATS
@@ -74,9 +74,12 @@ def update(user: User, config: ExportConfig, values: dict[str, Any], *, version:
 
 
 def delete(user: User, config: ExportConfig) -> None:
-    """Removes it; jobs keep what they froze. May be called twice. Raises Forbidden, NotFound."""
+    """Removes it; jobs keep what they froze. May be called twice. Raises Conflict while schedules use it, Forbidden, NotFound."""
     access.require(user, Action.ADMINISTER, config.organization)
-    ExportConfig.objects.filter(pk=config.pk).delete()
+    try:
+        ExportConfig.objects.filter(pk=config.pk).delete()
+    except RestrictedError:
+        raise Conflict("Schedules use this config; change them first.", code="in_use") from None
 
 
 def as_wish(config: ExportConfig) -> dict[str, Any]:

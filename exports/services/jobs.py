@@ -282,6 +282,21 @@ def _requeue(job_id: Any, number: int, kind: str, wait_seconds: int, **changes: 
     )
 
 
+def refuse(job: ExportJob, error: str) -> None:
+    """new → failed: a job that waited for its turn can no longer be started. Raises Conflict."""
+    with transaction.atomic():
+        _move(
+            job.pk,
+            JobStatus.FAILED,
+            "failed",
+            sources={JobStatus.NEW},
+            detail=error,
+            error=error,
+            error_code="permission_lost",
+            finished_at=Now(),
+        )
+
+
 # -- By the tick ---------------------------------------------------------------------------------------------------
 def reap() -> int:
     """Takes jobs from workers whose lease has lapsed: back to the queue, or failed at the third crash. How many."""

@@ -263,7 +263,7 @@ def _produce(claim: Claim, pulse: Pulse) -> tuple[ExportFile, list[Issue]]:
             raise AppError(f"The file has {spooled.written} rows where the database counted {spooled.counted}.", code="incomplete")
         _check_spool(spool, spooled.size, spooled.sha256, pulse)
         extension = FORMATS[spec.format].extension(spec.options, spooled.counted)
-        name = f"{stem(job.pk)}.{extension}"
+        name = f"{spec.stem or stem(job.pk)}.{extension}"
         receipt = _receipt(claim, spec, name, spooled)
         key = f"{claim.attempt.key_prefix}/{name}"
         storage.put(spool, key)
@@ -299,7 +299,7 @@ def _spool(claim: Claim, pulse: Pulse, spec: Spec, path: Path, *, large: bool = 
             pulse.rows_total = counted
             pulse.check()
             issues = Issues(counted)
-            for piece in format_.write(snapshot, query, spec, Target(counted, stem(job.pk), snapshot_at, issues, large)):
+            for piece in format_.write(snapshot, query, spec, Target(counted, spec.stem or stem(job.pk), snapshot_at, issues, large)):
                 pulse.at_first_row = pulse.at_first_row and not snapshot.rows_read
                 digest.update(piece)
                 size += spool.write(piece)

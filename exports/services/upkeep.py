@@ -1,4 +1,4 @@
-"""What happens each minute, one at a time: lost workers reaped, waiting jobs rung for, litter swept."""
+"""What happens each minute, one at a time: lost workers reaped, schedules fired, waiting jobs rung for, litter swept."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 from exports import storage
 from exports.models import JobAttempt, TickLease
 from exports.services import jobs
+from exports.services.schedules import firing
 from taskexport import idempotency
 from taskexport.logs import where
 from tasks import sessions
@@ -25,7 +26,14 @@ def tick(holder: str) -> dict[str, int]:
     """Does each unit on its own, so that one that breaks stops no other; returns what each did. Empty: another tick is at it."""
     if not _take_lease(holder):
         return {}
-    units: dict[str, Callable[[], int]] = {"reaped": jobs.reap, "rung": jobs.ring_for_waiting, "swept": sweep, "forgotten": _forget}
+    units: dict[str, Callable[[], int]] = {
+        "reaped": jobs.reap,
+        "settled": firing.settle,
+        "fired": firing.fire_due,
+        "rung": jobs.ring_for_waiting,
+        "swept": sweep,
+        "forgotten": _forget,
+    }
     done = {}
     try:
         for name, unit in units.items():
