@@ -286,6 +286,7 @@ LEASE_SECONDS = _number("LEASE_SECONDS", 60, minimum=5)
 RUN_SECONDS = 3300  # below the queue's own timeout, which would kill the process instead of ending the run
 FILE_DAYS = _number("FILE_DAYS", 30, minimum=1)
 LINK_SECONDS = 3600
+EXECUTE_WAIT_SECONDS = 30  # how long a call that runs a scheduled task now waits for its end
 
 
 def _receipt_key() -> bytes | None:

@@ -21,6 +21,7 @@ urlpatterns = [
     path("api/", include("tasks.api")),
     path("api/", include("exports.api.asking")),  # ahead of the jobs, whose ids its fixed names would be
     path("api/", include("exports.api.jobs")),
+    path("api/", include("exports.api.scheduled_tasks")),
     path(
         "api/",
         include(

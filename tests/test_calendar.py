@@ -95,7 +95,8 @@ def test_each_local_date_runs_once_from_wherever_one_looks(zone: str) -> None:
     for kind, cron in (("monthly", ""), ("cron", "30 2 * * *"), ("cron", "15 * * * *"), ("weekly", "")):
         rule = Rule(kind, zone, datetime(2023, 10, 1, 2, 30), cron)
         walk = list(itertools.islice(recurrence.times(rule, datetime(2023, 10, 25, tzinfo=UTC)), 200))
-        step, stepped = datetime(2023, 10, 25, tzinfo=UTC), []
+        stepped: list[datetime] = []
+        step = datetime(2023, 10, 25, tzinfo=UTC)
         while len(stepped) < 200:
             step = next(recurrence.times(rule, step))
             stepped.append(step)

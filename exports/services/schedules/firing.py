@@ -38,6 +38,7 @@ MOST_WAITING = 10  # runs of a schedule that wait for an earlier one
 MOST_FAILURES = 5  # in a row, then the schedule is paused
 DUE_AT_ONCE = 1000
 FIRING_SECONDS = 100  # of a tick; what is still due then is the next tick's
+WAIT_STEP_SECONDS = 0.2
 EMPTY_SECONDS = 5.0  # looking for a first row; a table that takes longer is exported
 OPEN = frozenset(JobStatus) - ENDED
 
@@ -286,6 +287,15 @@ def execute(user: User, schedule: ExportSchedule) -> Firing:
         firing = Firing.objects.create(schedule=schedule, intended_at=now, by_hand=True)
         _make_job(schedule, user, firing, wish, start=True)
     return firing
+
+
+def wait_for(firing: Firing, seconds: float) -> None:
+    """Returns once the run has ended, or after so many seconds."""
+    until = time.monotonic() + seconds
+    while not Firing.objects.filter(Q(job__status__in=ENDED) | Q(job=None), pk=firing.pk).exists():
+        if time.monotonic() >= until:
+            return
+        time.sleep(WAIT_STEP_SECONDS)
 
 
 # -- Afterwards ----------------------------------------------------------------------------------------------------

@@ -10,9 +10,10 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
+from exports.datasets import DATASETS
 from exports.datasets.chosen import is_text
 from exports.models import ExportConfig, ExportSchedule, Kind, Missed, Overlap, Segment
-from exports.services import jobs
+from exports.services import jobs, segments
 from exports.services.schedules import firing, recurrence, windows
 from exports.states import JobStatus
 from taskexport.errors import Conflict, FieldError, Invalid, NotFound
@@ -213,6 +214,11 @@ def _checked(user: User, organization: Organization, name: str, first_run: datet
     for field, model in (("config", ExportConfig), ("segment", Segment)):
         if values[field] is not None and values[field].organization_id != organization.pk:
             raise NotFound(f"There is no such {model._meta.model_name}.")
+    if values["rules"] is not None and values["dataset"] in DATASETS:
+        try:
+            _, values["rules"] = segments.checked(values["rules"], organization, values["dataset"], at="rules")
+        except Invalid as error:
+            errors.extend(error.fields)
     if errors:
         raise Invalid("; ".join(f"{error.field}: {error.detail}" for error in errors), fields=errors)
     settled = {"name": name, **values, "timezone": zone, **_armed(first_run, zone, values)}

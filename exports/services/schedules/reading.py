@@ -56,6 +56,11 @@ def with_state(rows: QuerySet[ExportSchedule]) -> QuerySet[ExportSchedule]:
     )
 
 
+def at(rows: QuerySet[ExportSchedule], code: str) -> QuerySet[ExportSchedule]:
+    """Those of the schedules, read with their state, that are there."""
+    return rows.filter(**{"code": code})
+
+
 def one(user: Any, schedule_id: int) -> ExportSchedule:
     """One visible schedule with its state. Raises NotFound."""
     return with_state(keeping.visible(user)).get(pk=keeping.get(user, schedule_id).pk)
