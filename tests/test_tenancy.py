@@ -17,6 +17,7 @@ from exports.models import ExportJob
 from exports.services import files
 from tasks import access, demo
 from tasks.models import Organization, Role, Task, User
+from tests import scheduling
 from tests.api import JOBS, content, export, make_job, publish, rows, wish
 
 pytestmark = pytest.mark.django_db
@@ -53,6 +54,13 @@ TABLE: dict[str, Row] = {
     "export-job-explain": READ,
     "export-job-download": READ,
     "export-job-downloads": READ,
+    "scheduled-tasks": SIGNED_IN | {"GET": "401 200 200 200 200 200 200 200", "POST": "401 404 403 403 201 403 404 404"},
+    "scheduled-task": READ | {"PUT": "401 404 403 403 200 403 404 404", "DELETE": "401 404 403 403 204 403 404 404"},
+    "scheduled-task-url": READ,
+    "scheduled-task-execute": MOVE,
+    "segments": SIGNED_IN | {"GET": "401 200 200 200 200 200 200 200", "POST": "401 404 403 201 201 403 404 404"},
+    "segment": READ | {"PUT": "401 404 403 200 200 403 404 404", "DELETE": "401 404 403 403 204 403 404 404"},
+    "records": SIGNED_IN | {"PUT": "401 404 403 200 200 403 404 404"},
     # A link signed for each asker (for the anonymous: none of ours).
     "link": {"*": "405 405 405 405 405 405 405 405", "GET": "403 403 200 200 200 200 403 403"},
     "nothing": {"*": "404 404 404 404 404 404 404 404"},
@@ -112,11 +120,16 @@ def make(name: str, acme: Organization, editor: User) -> ExportJob:
 
 
 def body_for(name: str, method: str, acme: Organization) -> str:
+    if body := scheduling.body_for(name, method, acme, CANARY):
+        return json.dumps(body)
     return json.dumps(wish(acme, name=CANARY, org_name=CANARY) if name in {"export-jobs", "export-job-preflight"} and method == "POST" else {})
 
 
 @pytest.mark.parametrize(("path", "name"), ROUTES, ids=[path for path, _ in ROUTES])
-def test_everybody_gets_what_the_table_says(askers: dict[str, User | None], acme: Organization, editor: User, path: str, name: str) -> None:
+def test_everybody_gets_what_the_table_says(
+    askers: dict[str, User | None], acme: Organization, editor: User, settings: Any, path: str, name: str
+) -> None:
+    settings.EXECUTE_WAIT_SECONDS = 0
     Organization.objects.filter(pk=acme.pk).update(name=CANARY)
     wrong, clients = [], {asker: APIClient() for asker in ASKERS}
     for asker, client in clients.items():
@@ -129,8 +142,9 @@ def test_everybody_gets_what_the_table_says(askers: dict[str, User | None], acme
             user = askers[asker]
             token = files.link(user, job.file).rpartition("/")[2] if name == "link" and user else "x"
             url = "/" + path.replace("<str:job_id>", str(job.pk)).replace("<str:token>", token).replace("^.*$", f"v1/{uuid.uuid4()}")
+            url = scheduling.fill(url, acme, CANARY)
             url += f"?task={task.pk}" if name == "export-job-explain" else ""
-            before = list(ExportJob.objects.order_by("pk").values())
+            before, kept = list(ExportJob.objects.order_by("pk").values()), scheduling.kept()
             response = clients[asker].generic(method, url, body_for(name, method, acme), content_type="application/json")
             answer = b"".join(response.streaming_content) if response.streaming else response.content  # type: ignore[attr-defined]
             if response.status_code != status:
@@ -139,6 +153,8 @@ def test_everybody_gets_what_the_table_says(askers: dict[str, User | None], acme
                 said = answer + str(response.headers).encode()
                 if CANARY.encode() in said or (b"sha256" in said and name not in {"schema", "docs"}):
                     wrong.append(f"{method} {url} by {asker} tells of acme: {answer[:200]!r}")
+            if kept != scheduling.kept() and status >= 400:
+                wrong.append(f"{method} {url} by {asker} was refused and changed something")
             if before != list(ExportJob.objects.order_by("pk").values()):
                 if status >= 400:
                     wrong.append(f"{method} {url} by {asker} was refused and changed something")
