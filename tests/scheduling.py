@@ -24,12 +24,12 @@ def make_schedule(user: User, organization: Organization, first_run: datetime | 
     return keeping.create(user, organization, name, first_run or now() + HOUR, {"kind": "daily", "timezone": "UTC", **values})
 
 
-def past(schedule: ExportSchedule, back: timedelta) -> datetime:
-    """Moves the schedule's whole life back in time, its runs too; what is its next time then, UTC."""
+def past(schedule: ExportSchedule, back: timedelta, life: timedelta = 30 * DAY) -> datetime:
+    """Moves the schedule's whole life back in time, its runs too, so that it has lived so long; what is its next time then, UTC."""
     schedule.refresh_from_db()
     assert schedule.next_run_at
     due = schedule.next_run_at - back
-    started = (due - 30 * DAY).replace(tzinfo=None)
+    started = (due - life).replace(tzinfo=None)
     for run in schedule.firings.order_by("pk"):
         run.intended_at, run.fired_at = run.intended_at - back, run.fired_at - back
         run.window_until = run.window_until and run.window_until - back

@@ -96,6 +96,7 @@ def test_who_may_and_how_many(client_of: Any, editor: User, viewer: User, outsid
     for user, status in ((viewer, 403), (outsider, 404), (owner, 403)):
         assert client_of(user).put(f"{RECORDS_PATH}/users", {"records": one, "chain": acme.pk}).status_code == status
     client = client_of(editor)
+    wrong: Any
     for wrong in ([], None, "x", {}, [{"external_id": str(number)} for number in range(10_001)]):
         assert client.put(f"{RECORDS_PATH}/users", {"records": wrong}).status_code == 400
     for wrong in ({}, {"records": one, "more": 1}, {"records": one, "chain": "x"}, {"records": one, "chain": True}):

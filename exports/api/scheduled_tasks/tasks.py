@@ -56,12 +56,11 @@ EXAMPLE = {
 def present(schedules: list[ExportSchedule], log_limit: int = LOG_LIMIT, log_offset: int = 0) -> list[dict[str, Any]]:
     """The schedules, with their state, in the contract's words."""
     logs = reading.logs(schedules, log_limit, log_offset)
-    results = ExportFile.objects.filter(job__in=[each.result_id for each in schedules if each.result_id])  # type: ignore[attr-defined]
-    names = dict(results.values_list("job", "name"))
-    return [_present(each, logs.get(each.pk, []), names.get(each.result_id, "")) for each in schedules]  # type: ignore[attr-defined]
+    results = ExportFile.objects.in_bulk([each.result_id for each in schedules if each.result_id])  # type: ignore[attr-defined]
+    return [_present(each, logs.get(each.pk, []), results.get(each.result_id)) for each in schedules]  # type: ignore[attr-defined]
 
 
-def _present(schedule: Any, logs: list[Line], result: str) -> dict[str, Any]:
+def _present(schedule: Any, logs: list[Line], result: ExportFile | None) -> dict[str, Any]:
     index = next((name for name, (dataset, _) in shapes.INDEXES.items() if dataset == schedule.dataset), schedule.dataset)
     return {
         "id": schedule.pk,
@@ -80,9 +79,9 @@ def _present(schedule: Any, logs: list[Line], result: str) -> dict[str, Any]:
         },
         "target": {"action": "export", "export_index": index, "export_format": schedule.format},
         "logs": [_line(line) for line in logs],
-        "debug": f"job {schedule.result_id}" if schedule.result_id else "",
+        "debug": f"job {result.job_id}" if result else "",
         "version": schedule.version,
-        "result": result,
+        "result": result.name if result else "",
     }
 
 
@@ -278,7 +277,7 @@ class ScheduledTaskUrlView(ServiceView):
     def get(self, request: Request, schedule_id: str) -> Response:
         """Get a link to the last file, good for an hour, for whoever asked."""
         schedule: Any = reading.one(request.user, identifier(schedule_id))
-        file = ExportFile.objects.select_related("job").filter(job=schedule.result_id).first() if schedule.result_id else None
+        file = ExportFile.objects.select_related("job").filter(pk=schedule.result_id).first()
         if file is None:
             raise Conflict("The task has no result yet.", code="no_result")
         return Response({"url": request.build_absolute_uri(files.link(user_of(request), files.require_present(file)))})

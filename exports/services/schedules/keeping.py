@@ -173,9 +173,12 @@ def shown_once(schedule: ExportSchedule) -> datetime:
     """Its next run, or where there is none its last intended one, or its first."""
     if schedule.next_run_at:
         return schedule.next_run_at
-    last = schedule.firings.filter(by_hand=False).values_list("intended_at", flat=True).first()
+    last: datetime | None = None
+    if schedule.kind != Kind.ONCE:
+        known = hasattr(schedule, "last_intended_at")  # as `reading` gives it
+        last = schedule.last_intended_at if known else schedule.firings.filter(by_hand=False).values_list("intended_at", flat=True).first()
     first = recurrence.instant(datetime.fromisoformat(schedule.starts_on_clock), schedule.timezone)
-    return last if last and schedule.kind != Kind.ONCE else first
+    return last or first
 
 
 def _instant(moment: datetime, zone: str) -> datetime:

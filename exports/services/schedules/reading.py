@@ -28,7 +28,7 @@ class Code(TextChoices):
 
 
 def with_state(rows: QuerySet[ExportSchedule]) -> QuerySet[ExportSchedule]:
-    """The schedules with `code`, `last_fired_at`, `last_said` (the last outcome, the present one too) and `result_id` (the last done job)."""
+    """The schedules with `code`, `last_fired_at`, `last_said` (the last outcome, the present one too) `last_intended_at` (of its own times) and `result_id` (the last file)."""
     mine = Firing.objects.filter(schedule=OuterRef("pk"))
     latest = mine.order_by("-pk")
     open_runs = mine.filter(outcome="")
@@ -42,7 +42,8 @@ def with_state(rows: QuerySet[ExportSchedule]) -> QuerySet[ExportSchedule]:
         last_fired_at=Subquery(ran.values("fired_at")[:1]),
         last_said=Subquery(latest.values("outcome")[:1]),
         last_status=Subquery(latest.values("job__status")[:1]),
-        result_id=Subquery(delivered.values("job")[:1]),
+        last_intended_at=Subquery(latest.filter(by_hand=False).values("intended_at")[:1]),
+        result_id=Subquery(delivered.values("job__file")[:1]),
     ).annotate(
         code=Case(
             When(Exists(open_runs.filter(job__status=JobStatus.IN_PROGRESS)), then=Value(Code.INPROGRESS)),
