@@ -201,7 +201,7 @@ def test_every_endpoint_of_the_table(client_of: Any, admin: User, acme: Organiza
 def test_privileged_and_admin_authentication(admin: User, viewer: User, acme: Organization) -> None:
     _, secret = access.create_access_token(acme, name="ERP", role=Role.ADMIN)
     _, weak = access.create_access_token(acme, name="ERP", role=Role.VIEWER)
-    call = {"content_type": "application/json", "data": json.dumps(body())}
+    call: Any = {"content_type": "application/json", "data": json.dumps(body())}
     assert Client().post(TASKS, **call).status_code == 401
     assert Client().post(TASKS, **call, headers={"Authorization": f"Bearer {weak}"}).status_code == 403
     made = Client().post(TASKS, **call, headers={"Authorization": f"Bearer {secret}"})

@@ -263,6 +263,27 @@ def test_an_empty_run_is_skipped_where_it_is_said_and_a_full_one_goes_through(ad
     assert (job.file.rows, job.file.name, outcomes(schedule)) == (3, f"Task_Export-{schedule.pk}.csv.zip", ["skipped", "done"])
 
 
+def test_what_was_delivered_by_hand_is_not_delivered_again(admin: User, acme: Organization) -> None:
+    schedule = make_schedule(admin, acme)  # of all rows
+    firing.execute(admin, schedule)
+    end_jobs(schedule)
+    firing.settle()
+    by_hand = schedule.firings.get().intended_at
+    ExportSchedule.objects.update(window="since_last")
+    later = firing.wish_of(fresh(schedule), by_hand + HOUR).spec
+    assert (later.created_from, later.created_before) == (by_hand, by_hand + HOUR)
+    before = firing.wish_of(fresh(schedule), by_hand - HOUR).spec
+    assert before.created_before == by_hand - HOUR
+    assert before.created_before - before.created_from == timedelta(microseconds=1)
+
+
+def test_staff_read_a_job_of_all_times(admin: User, acme: Organization, staff_client_of: Any) -> None:
+    Organization.objects.filter(pk=acme.pk).update(timezone="Asia/Kathmandu")
+    run = firing.execute(admin, make_schedule(admin, acme, timezone="America/New_York"))
+    for path in ("", f"{run.job_id}/", f"{run.job_id}/change/"):
+        assert staff_client_of(admin).get(f"/admin/exports/exportjob/{path}", follow=True).status_code == 200
+
+
 def test_since_last_goes_on_where_the_last_delivered_run_ended(admin: User, acme: Organization) -> None:
     schedule = make_schedule(admin, acme, window="since_last")
     bounds = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from exports.models import ExportJob, Segment
 from exports.services import records, segments, specs
 from exports.sources import Dialect
 from taskexport.errors import Invalid
-from tasks.models import DataRecord, Organization, Task, User
+from tasks.models import Organization, Task, User
 from tests.api import JOBS, wish
 
 pytestmark = pytest.mark.django_db
@@ -54,7 +55,7 @@ def found(organization: Organization, *rules: dict[str, Any], join: str = "all")
     values = {"org_name": "x", "name": "x", "type": "custom", "dataset": "vouchers", "columns": ["external_id"], "timezone": organization.timezone}
     query = sources.compile_query(specs.make({**values, **WIDE}, segment=kept).spec, [organization.pk])
     with sources.snapshot(Style()) as snapshot:
-        return b"".join(sum(snapshot.csv_lines(query, Style(), Dialect()), [])).decode().replace("\n", "")
+        return b"".join(itertools.chain.from_iterable(snapshot.csv_lines(query, Style(), Dialect()))).decode().replace("\n", "")
 
 
 OPERATORS: list[tuple[str, list[dict[str, Any]]]] = [

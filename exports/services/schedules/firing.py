@@ -266,10 +266,11 @@ def _run(schedule: ExportSchedule, owner: User, run: _Planned) -> int:
 
 
 def _make_job(schedule: ExportSchedule, owner: User, firing: Firing, wish: specs.Wish, *, start: bool) -> None:
+    assert wish.spec.created_before  # noqa: S101 - every window has an end
     job = jobs.create(owner, schedule.organization, wish, trigger=Trigger.SCHEDULE)
     if start:
         jobs.start(owner, job)
-    Firing.objects.filter(pk=firing.pk).update(job=job, window_until=wish.spec.created_before)
+    Firing.objects.filter(pk=firing.pk).update(job=job, window_until=min(wish.spec.created_before, firing.intended_at))
     firing.job = job
 
 

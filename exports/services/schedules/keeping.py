@@ -175,8 +175,8 @@ def shown_once(schedule: ExportSchedule) -> datetime:
         return schedule.next_run_at
     last: datetime | None = None
     if schedule.kind != Kind.ONCE:
-        known = hasattr(schedule, "last_intended_at")  # as `reading` gives it
-        last = schedule.last_intended_at if known else schedule.firings.filter(by_hand=False).values_list("intended_at", flat=True).first()
+        own = schedule.firings.filter(by_hand=False).values_list("intended_at", flat=True)
+        last = vars(schedule)["last_intended_at"] if "last_intended_at" in vars(schedule) else own.first()  # as `reading` gives it
     first = recurrence.instant(datetime.fromisoformat(schedule.starts_on_clock), schedule.timezone)
     return last or first
 

@@ -28,7 +28,8 @@ class Code(TextChoices):
 
 
 def with_state(rows: QuerySet[ExportSchedule]) -> QuerySet[ExportSchedule]:
-    """The schedules with `code`, `last_fired_at`, `last_said` (the last outcome, the present one too) `last_intended_at` (of its own times) and `result_id` (the last file)."""
+    """The schedules with `code`, `last_fired_at`, `last_said` (the last outcome), `last_status` (of the last job), `last_intended_at`
+    (of their own times) and `result_id` (of the last file)."""
     mine = Firing.objects.filter(schedule=OuterRef("pk"))
     latest = mine.order_by("-pk")
     open_runs = mine.filter(outcome="")

@@ -51,6 +51,8 @@ def pinned(window: str, at: datetime, zone: str, delivered_until: datetime | Non
 
 
 def as_bounds(first: datetime, behind: datetime) -> dict[str, Moment]:
-    """The window as a wish's bounds, whose end is inclusive."""
+    """The window as a wish's bounds, whose end is inclusive; one that is all delivered already is its last instant."""
     width = timedelta(microseconds=1)
+    if first >= behind:
+        first = behind - width
     return {"creation_start_date": Moment(first, width), "creation_end_date": Moment(behind - width, width)}
