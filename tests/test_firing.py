@@ -13,7 +13,7 @@ from exports import worker
 from exports.datasets import Spec
 from exports.models import ExportConfig, ExportJob, ExportSchedule, Firing
 from exports.services import configs, jobs, segments
-from exports.services.schedules import firing, keeping, windows
+from exports.services.schedules import firing, keeping, runs, settling, windows
 from taskexport.errors import Conflict, Forbidden, Invalid, NotFound
 from tasks.models import Member, Organization, Role, Task, User
 from tests.making import at_once, make_tasks
@@ -38,8 +38,8 @@ def test_a_run_makes_one_job_and_moves_on(admin: User, acme: Organization) -> No
     assert (run.intended_at, run.outcome, run.job.status, run.job.trigger, run.job.created_by) == (due, "", "queued", "schedule", admin)
     assert fresh(schedule).next_run_at == due + DAY
     end_jobs(schedule)
-    assert firing.settle() == 1
-    assert firing.settle() == 0
+    assert settling.settle() == 1
+    assert settling.settle() == 0
     after = fresh(schedule)
     assert (outcomes(schedule), after.last_outcome, after.result_job, after.failures) == (["done"], "done", run.job, 0)
 
@@ -59,7 +59,7 @@ def test_what_was_past_when_it_was_asked_for_runs_once_and_is_not_missed(admin: 
     assert abs(run.intended_at - now()) < timedelta(minutes=1)  # as of when it was asked for
     assert Spec.from_json(run.job.spec).created_from.date() == run.intended_at.date()
     end_jobs(daily)
-    firing.settle()
+    settling.settle()
     assert outcomes(daily) == ["done"]
 
 
@@ -68,7 +68,7 @@ def test_a_run_that_is_made_late_says_so(admin: User, acme: Organization) -> Non
     past(schedule, HOUR + timedelta(minutes=6))
     assert firing.fire_due() == 1
     end_jobs(schedule)
-    firing.settle()
+    settling.settle()
     assert outcomes(schedule) == ["late"]
     assert fresh(schedule).last_outcome == "late"
 
@@ -127,7 +127,7 @@ def test_an_overlapping_run_is_left_out(admin: User, acme: Organization) -> None
     assert schedule.firings.first().detail == "the run before was still going on"
     assert ExportJob.objects.count() == 1
     end_jobs(schedule)
-    firing.settle()
+    settling.settle()
     assert firing.fire_due() == 1
 
 
@@ -140,16 +140,22 @@ def test_an_overlapping_run_waits_where_it_is_said(admin: User, acme: Organizati
     assert outcomes(schedule)[-3:] == ["skipped"] * 3
     statuses = list(ExportJob.objects.order_by("firings__pk").values_list("status", flat=True))
     assert statuses == ["queued"] + ["new"] * firing.MOST_WAITING
-    firing.settle()
+    settling.settle()
     assert list(ExportJob.objects.filter(status="queued").values_list("firings__pk", flat=True)) == [schedule.firings.order_by("pk").first().pk]
     end_jobs(schedule)
-    assert firing.settle() == 1
+    assert settling.settle() == 1
     following = list(ExportJob.objects.order_by("firings__pk").values_list("status", flat=True))
     assert following == ["done", "queued"] + ["new"] * (firing.MOST_WAITING - 1)
+    # What waits goes with its schedule; what is queued goes on.
+    with transaction.atomic():
+        keeping.delete(admin, schedule)
+        assert ExportJob.objects.filter(status="failed").count() == firing.MOST_WAITING - 1
+        assert ExportJob.objects.filter(status="queued").count() == 1
+        transaction.set_rollback(True)
     # Whoever lost the right has no run started.
     Member.objects.filter(user=admin).update(role=Role.VIEWER)
     end_jobs(schedule)
-    firing.settle()
+    settling.settle()
     assert ExportJob.objects.filter(status="failed", error_code="permission_lost").count() == 1
 
 
@@ -215,7 +221,7 @@ def test_five_failures_in_a_row_pause_it(admin: User, acme: Organization) -> Non
         past(schedule, HOUR if not number else DAY)
         assert firing.fire_due() == 1, number
         end_jobs(schedule, status, f"reason {number}")
-        firing.settle()
+        settling.settle()
         assert bool(fresh(schedule).paused_reason) == (number == 8)
     assert fresh(schedule).paused_reason == "failures"
     assert "reason 8" in fresh(schedule).paused_detail
@@ -267,12 +273,12 @@ def test_what_was_delivered_by_hand_is_not_delivered_again(admin: User, acme: Or
     schedule = make_schedule(admin, acme)  # of all rows
     firing.execute(admin, schedule)
     end_jobs(schedule)
-    firing.settle()
+    settling.settle()
     by_hand = schedule.firings.get().intended_at
     ExportSchedule.objects.update(window="since_last")
-    later = firing.wish_of(fresh(schedule), by_hand + HOUR).spec
+    later = runs.wish_of(fresh(schedule), by_hand + HOUR).spec
     assert (later.created_from, later.created_before) == (by_hand, by_hand + HOUR)
-    before = firing.wish_of(fresh(schedule), by_hand - HOUR).spec
+    before = runs.wish_of(fresh(schedule), by_hand - HOUR).spec
     assert before.created_before == by_hand - HOUR
     assert before.created_before - before.created_from == timedelta(microseconds=1)
 
@@ -295,7 +301,7 @@ def test_since_last_goes_on_where_the_last_delivered_run_ended(admin: User, acme
         spec = Spec.from_json(schedule.firings.first().job.spec)
         bounds.append((spec.created_from, spec.created_before))
         end_jobs(schedule, status)
-        firing.settle()
+        settling.settle()
         assert bounds[-1][1] == due
     assert bounds[0] == (windows.BEGINNING, first)
     # The first one's end has moved back by a day each time, as everything has; the failed run delivered nothing.
@@ -330,7 +336,7 @@ def test_every_window_makes_a_spec_with_its_bounds(admin: User, acme: Organizati
     for window in windows.WINDOWS:
         schedule = make_schedule(admin, acme, window=window, timezone="Asia/Kathmandu")
         at = datetime(2024, 3, 1, 12, tzinfo=UTC)
-        spec = firing.wish_of(schedule, at).spec
+        spec = runs.wish_of(schedule, at).spec
         assert (spec.created_from, spec.created_before) == windows.pinned(window, at, "Asia/Kathmandu", None), window
 
 
@@ -400,7 +406,7 @@ def test_what_schedules_use_cannot_be_deleted(admin: User, acme: Organization) -
     config = configs.create(admin, acme, {"name": "short", "columns": ["id", "title"]})
     segment = segments.create(admin, acme, "open", {"index": "tasks", **RULES})
     schedule = make_schedule(admin, acme, config=config, segment=segment)
-    spec = firing.wish_of(schedule, now()).spec
+    spec = runs.wish_of(schedule, now()).spec
     assert (spec.config, spec.titles) == ("short", ["id", "title"])
     assert spec.filter == {"all": [{"column": "status", "op": "is", "value": "none"}]}
     for call in (lambda: configs.delete(admin, config), lambda: segments.delete(admin, segment)):
@@ -440,12 +446,12 @@ def test_by_hand_moves_nothing_and_never_runs_twice_at_once(admin: User, editor:
     with pytest.raises(Conflict, match="running already"):
         firing.execute(admin, schedule)
     end_jobs(schedule, "failed", "x")
-    firing.wait_for(run, 5)
-    firing.settle(schedule.pk)
+    settling.wait_for(run, 5)
+    settling.settle(schedule.pk)
     assert (outcomes(schedule), fresh(schedule).failures) == (["failed"], 0)
     run = firing.execute(editor, schedule)
     assert run.job
     jobs.cancel(editor, run.job)
     ExportJob.objects.filter(pk=run.job.pk).delete()
-    assert firing.settle() == 1
+    assert settling.settle() == 1
     assert schedule.firings.first().detail == "its job was removed"

@@ -12,7 +12,7 @@ from django.db import connection
 from exports import worker
 from exports.models import ExportFile, ExportJob, ExportSchedule, Firing
 from exports.services import configs, jobs, segments
-from exports.services.schedules import firing, keeping
+from exports.services.schedules import firing, keeping, settling
 from tasks.models import Member, Organization, Role, User
 from tests.api import make_job
 from tests.scheduling import DAY, HOUR, end_jobs, now, past
@@ -159,7 +159,7 @@ def test_the_list_filters_by_state_and_pages(client: Any, django_assert_num_quer
             found = client.get(TASKS, {"status": code}).json()
             assert [task["id"] for task in found] == expected, (when, code)
             assert {task["state"]["code"] for task in found} == {code}
-        firing.settle()
+        settling.settle()
     assert [task["id"] for task in client.get(TASKS, {"limit": 2, "offset": 3}).json()] == ids[3:5]
     assert len(client.get(TASKS, {"action": "export"}).json()) == 6
     for wrong in ({"status": "ready"}, {"action": "import"}, {"limit": 501}, {"limit": 0}, {"offset": -1}, {"state": "READY"}, {"chain": "x"}):
@@ -178,7 +178,7 @@ def test_the_log_is_newest_first_and_pages(client: Any) -> None:
     assert firing.fire_due() == 12
     ExportJob.objects.update(started_at=now())
     end_jobs(schedule, "failed", "disk full")
-    firing.settle()
+    settling.settle()
     lines = client.get(path, {"log_limit": 500}).json()["logs"]
     assert [line["msg"] for line in lines] == ["error: disk full", "READY -> INPROGRESS"] * 12
     assert len(client.get(path).json()["logs"]) == 10
@@ -227,7 +227,7 @@ def test_what_was_read_may_be_sent_back(client: Any) -> None:
     once, _ = make(client, "2019-08-24T14:15:22Z")
     firing.fire_due()
     end_jobs(ExportSchedule.objects.order_by("pk")[1])
-    firing.settle()
+    settling.settle()
     done = client.put(once, {**client.get(once).json(), "desc": "Renamed"}).json()
     assert done["state"]["code"] == "DONE"
     assert firing.fire_due() == 0

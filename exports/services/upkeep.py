@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from exports import storage
 from exports.models import JobAttempt, TickLease
 from exports.services import jobs
-from exports.services.schedules import firing
+from exports.services.schedules import firing, settling
 from taskexport import idempotency
 from taskexport.logs import where
 from tasks import sessions
@@ -28,7 +28,7 @@ def tick(holder: str) -> dict[str, int]:
         return {}
     units: dict[str, Callable[[], int]] = {
         "reaped": jobs.reap,
-        "settled": firing.settle,
+        "settled": settling.settle,
         "fired": firing.fire_due,
         "rung": jobs.ring_for_waiting,
         "swept": sweep,

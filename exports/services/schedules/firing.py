@@ -1,4 +1,4 @@
-"""Runs of schedules: the tick makes their jobs, and afterwards takes down how they ended.
+"""Runs of schedules: the tick makes their jobs, or a person does.
 
 A run's row is unique by (schedule, intended time), and the schedule's next time is advanced in the same short transaction, under
 a lock that a second ticker passes by: no run is made twice, and one broken schedule stops no other.
@@ -9,96 +9,31 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db import transaction
 from django.db.models.functions import Now
 
-from exports import sources
-from exports.formats import FORMATS
 from exports.models import ExportSchedule, Firing, Kind, Missed, Outcome, Overlap, Trigger
-from exports.services import jobs, segments, specs
-from exports.services.schedules import recurrence, windows
-from exports.sources import TooSlow
-from exports.states import ENDED, JobStatus
+from exports.services import jobs, specs
+from exports.services.runner import DATABASE_FAULTS
+from exports.services.schedules import recurrence, runs
+from exports.services.schedules.settling import ON_TIME, OPEN
 from taskexport.errors import AppError, Conflict
 from taskexport.logs import where
 from tasks.models import User
 
 log = logging.getLogger(__name__)
 
-ON_TIME = timedelta(minutes=5)  # a tick comes each minute; a run that is made later than this is late
 MOST_CAUGHT_UP = 100  # runs that the policy `all` makes up for at once
 MOST_LISTED = 100  # missed times that get a row of their own
 MOST_COUNTED = 2000  # missed times that are looked at
 MOST_WAITING = 10  # runs of a schedule that wait for an earlier one
-MOST_FAILURES = 5  # in a row, then the schedule is paused
 DUE_AT_ONCE = 1000
 FIRING_SECONDS = 100  # of a tick; what is still due then is the next tick's
-WAIT_STEP_SECONDS = 0.2
-EMPTY_SECONDS = 5.0  # looking for a first row; a table that takes longer is exported
-OPEN = frozenset(JobStatus) - ENDED
-
-
-# -- What a run would be -------------------------------------------------------------------------------------------
-def rule_of(schedule: ExportSchedule) -> recurrence.Rule:
-    """When the schedule runs."""
-    return recurrence.Rule(schedule.kind, schedule.timezone, datetime.fromisoformat(schedule.starts_on_clock), schedule.cron)
-
-
-def next_after(schedule: ExportSchedule, at: datetime) -> datetime | None:
-    """The schedule's next time after this one; None where it has ended."""
-    if schedule.kind == Kind.ONCE:
-        return None
-    found = next(recurrence.times(rule_of(schedule), at), None)
-    return None if found is None or (schedule.ends_at and found > schedule.ends_at) else found
-
-
-def may_run(schedule: ExportSchedule) -> bool:
-    """Whether the owner is still somebody who may make its jobs."""
-    try:
-        if schedule.owner is None:
-            return False
-        jobs.require_create(schedule.owner, schedule.organization, wish_of(schedule, datetime.now(UTC)).spec)
-    except AppError:
-        return False
-    return True
-
-
-def wish_of(schedule: ExportSchedule, at: datetime) -> specs.Wish:
-    """What a run at this time exports, all that is relative pinned to it in the schedule's zone. Raises Invalid."""
-    delivered = None
-    if schedule.window == windows.SINCE_LAST and schedule.pk:
-        done = schedule.firings.filter(Q(outcome__in=[Outcome.DONE, Outcome.LATE]) | Q(job__status=JobStatus.DONE), window_until__isnull=False)
-        delivered = done.order_by("-window_until").values_list("window_until", flat=True).first()
-    values: dict[str, Any] = {
-        "org_name": schedule.organization.name,
-        "name": schedule.name,
-        "type": "custom",
-        **windows.as_bounds(*windows.pinned(schedule.window, at, schedule.timezone, delivered)),
-        "dataset": schedule.dataset,
-        "format": schedule.format,
-        "options": schedule.options,
-        "timezone": schedule.timezone,
-        **({"columns": schedule.columns} if schedule.columns is not None else {}),
-        **({"filter": schedule.filter} if schedule.filter is not None else {}),
-    }
-    segment = segments.definition(schedule.segment) if schedule.segment else schedule.rules
-    wish = specs.make(values, schedule.config, segment=segment, now=at)
-    return replace(wish, spec=replace(wish.spec, stem=f"{schedule.stem}-{schedule.pk}" if schedule.stem else ""))
-
-
-def _is_empty(schedule: ExportSchedule, wish: specs.Wish) -> bool:
-    query = sources.first(sources.compile_query(wish.spec, [schedule.organization_id]), 1)
-    with sources.snapshot(FORMATS[wish.spec.format].style(wish.spec)) as snapshot:
-        try:
-            with snapshot.within(EMPTY_SECONDS):
-                return not snapshot.count(query)
-        except TooSlow:
-            return False
+EMPTY_SECONDS = 5.0  # of a schedule, looking for first rows; where that takes longer it is exported
 
 
 # -- By the tick ---------------------------------------------------------------------------------------------------
@@ -117,7 +52,7 @@ def _apart(unit: Any, pk: int) -> int:
     """Does one schedule's work; whatever breaks it pauses it, with its reason, and no other."""
     try:
         return int(unit(pk))
-    except (OperationalError, InterfaceError) as error:  # the database's fault, not the schedule's: the next tick tries again
+    except DATABASE_FAULTS as error:  # the database's fault, not the schedule's: the next tick tries again
         log.warning("schedule not fired", extra={"schedule": pk, "error": type(error).__name__})
     except AppError as error:
         _disable(pk, "owner_lost" if error.code in {"owner_lost", "forbidden", "not_found"} else "broken", error.message)
@@ -156,12 +91,12 @@ def _due(schedule: ExportSchedule, now: datetime) -> _Due:
     if schedule.kind != Kind.ONCE:
         times += _between(schedule, times[0], now)
     if schedule.missed == Missed.ALL:
-        runs = times[-MOST_CAUGHT_UP:]
+        chosen = times[-MOST_CAUGHT_UP:]
     elif schedule.missed == Missed.LATEST or now - times[-1] <= ON_TIME or first < schedule.armed_at == times[-1]:
-        runs = times[-1:]
+        chosen = times[-1:]
     else:
-        runs = []
-    return _Due(runs, times[: len(times) - len(runs)], next_after(schedule, now))
+        chosen = []
+    return _Due(chosen, times[: len(times) - len(chosen)], runs.next_after(schedule, now))
 
 
 def _between(schedule: ExportSchedule, after: datetime, now: datetime) -> list[datetime]:
@@ -169,7 +104,7 @@ def _between(schedule: ExportSchedule, after: datetime, now: datetime) -> list[d
 
     def until_now(start: datetime) -> list[datetime]:
         times = itertools.takewhile(
-            lambda at: at <= now and not (schedule.ends_at and at > schedule.ends_at), recurrence.times(rule_of(schedule), start)
+            lambda at: at <= now and not (schedule.ends_at and at > schedule.ends_at), recurrence.times(runs.rule_of(schedule), start)
         )
         return list(itertools.islice(times, MOST_COUNTED))
 
@@ -189,10 +124,10 @@ def _fire(pk: int) -> int:
         return 0
     now: datetime = schedule.clock
     due = _due(schedule, now)
-    planned = []
+    planned, until = [], time.monotonic() + EMPTY_SECONDS
     for at in due.runs:  # outside of the transaction: a look at the rows may take its time
-        wish = wish_of(schedule, at)
-        planned.append((at, wish, schedule.skip_when_empty and _is_empty(schedule, wish)))
+        wish = runs.wish_of(schedule, at)
+        planned.append((at, wish, schedule.skip_when_empty and runs.is_empty(schedule, wish, until)))
     owner = _owner(schedule, [wish for _, wish, _ in planned])
     with transaction.atomic():
         mine = ExportSchedule.objects.filter(pk=pk, paused_reason="", next_run_at=schedule.next_run_at, version=schedule.version)
@@ -279,7 +214,7 @@ def execute(user: User, schedule: ExportSchedule) -> Firing:
     """Runs the schedule now, as the user's own job, whatever its times; they stay as they are. Raises Conflict while it runs, Invalid,
     Forbidden, NotFound."""
     now = datetime.now(UTC)
-    wish = wish_of(schedule, now)
+    wish = runs.wish_of(schedule, now)
     jobs.require_create(user, schedule.organization, wish.spec)
     with transaction.atomic():
         list(ExportSchedule.objects.select_for_update(no_key=True).filter(pk=schedule.pk).values_list("pk"))
@@ -288,67 +223,3 @@ def execute(user: User, schedule: ExportSchedule) -> Firing:
         firing = Firing.objects.create(schedule=schedule, intended_at=now, by_hand=True)
         _make_job(schedule, user, firing, wish, start=True)
     return firing
-
-
-def wait_for(firing: Firing, seconds: float) -> None:
-    """Returns once the run has ended, or after so many seconds."""
-    until = time.monotonic() + seconds
-    while not Firing.objects.filter(Q(job__status__in=ENDED) | Q(job=None), pk=firing.pk).exists():
-        if time.monotonic() >= until:
-            return
-        time.sleep(WAIT_STEP_SECONDS)
-
-
-# -- Afterwards ----------------------------------------------------------------------------------------------------
-def settle(schedule_id: int | None = None) -> int:
-    """Takes down how the runs (of this schedule) ended whose jobs have, and starts those that waited for them. How many ended."""
-    open_runs = Firing.objects.filter(outcome="").filter(Q(job__status__in=ENDED) | Q(job=None))
-    if schedule_id is not None:
-        open_runs = open_runs.filter(schedule=schedule_id)
-    ended = list(open_runs.select_related("job", "schedule").order_by("pk")[:DUE_AT_ONCE])
-    settled = sum(_settle(firing) for firing in ended)
-    _start_waiting(schedule_id)
-    return settled
-
-
-def _settle(firing: Firing) -> int:
-    status = firing.job.status if firing.job else None
-    if status == JobStatus.DONE:
-        is_late = not firing.by_hand and firing.fired_at - firing.intended_at > ON_TIME
-        outcome, detail = (Outcome.LATE if is_late else Outcome.DONE), ""
-    else:
-        outcome, detail = Outcome.FAILED, firing.job.error if firing.job else "its job was removed"
-    with transaction.atomic():
-        rows = ExportSchedule.objects.filter(pk=firing.schedule_id)
-        list(rows.select_for_update(no_key=True).values_list("pk"))  # the schedule before its runs, as everywhere
-        if not Firing.objects.filter(pk=firing.pk, outcome="").update(outcome=outcome, detail=detail):
-            return 0
-        if status == JobStatus.DONE:
-            rows.update(last_outcome=outcome, result_job=firing.job, failures=0)
-        else:
-            # What somebody cancelled or ran by hand says nothing about the next run.
-            counts = status == JobStatus.FAILED and not firing.by_hand
-            rows.update(last_outcome=outcome, failures=F("failures") + int(counts))
-            why = f"{MOST_FAILURES} runs in a row have failed, the last one so: {detail}"
-            rows.filter(failures__gte=MOST_FAILURES, paused_reason="").update(paused_reason="failures", paused_detail=why, updated_at=Now())
-    return 1
-
-
-def _start_waiting(schedule_id: int | None) -> None:
-    """Starts the oldest waiting run of each schedule of which none is going on."""
-    going_on = Firing.objects.filter(schedule=OuterRef("schedule"), outcome="", job__status__in=OPEN - {JobStatus.NEW})
-    waiting: QuerySet[Firing] = Firing.objects.filter(~Exists(going_on), outcome="", job__status=JobStatus.NEW, job__trigger=Trigger.SCHEDULE)
-    if schedule_id is not None:
-        waiting = waiting.filter(schedule=schedule_id)
-    started = set()
-    for firing in waiting.select_related("job", "job__created_by").order_by("pk")[:DUE_AT_ONCE]:
-        if firing.schedule_id in started or firing.job is None or firing.job.created_by is None:
-            continue
-        started.add(firing.schedule_id)
-        try:
-            jobs.start(firing.job.created_by, firing.job)
-        except AppError as error:
-            try:
-                jobs.refuse(firing.job, error.message)
-            except AppError:  # somebody else has moved it
-                log.info("run not started", extra={"job": str(firing.job.pk), "code": error.code})

@@ -14,7 +14,7 @@ from exports.datasets import DATASETS
 from exports.datasets.chosen import is_text
 from exports.models import ExportConfig, ExportSchedule, Kind, Missed, Overlap, Segment
 from exports.services import jobs, segments
-from exports.services.schedules import firing, recurrence, windows
+from exports.services.schedules import recurrence, runs, windows
 from exports.states import JobStatus
 from taskexport.errors import Conflict, FieldError, Invalid, NotFound
 from tasks import access
@@ -64,9 +64,9 @@ def next_runs(schedule: ExportSchedule, count: int = 5) -> list[recurrence.Run]:
     if schedule.next_run_at is None or schedule.paused_reason:
         return []
     found = [schedule.next_run_at]
-    while len(found) < count and (at := firing.next_after(schedule, found[-1])):
+    while len(found) < count and (at := runs.next_after(schedule, found[-1])):
         found.append(at)
-    return recurrence.described(firing.rule_of(schedule), found)
+    return recurrence.described(runs.rule_of(schedule), found)
 
 
 # -- Changing ------------------------------------------------------------------------------------------------------
@@ -100,7 +100,7 @@ def update(
             settled.pop("next_run_at"), settled.pop("armed_at")
         elif schedule.kind != Kind.ONCE:
             settled["next_run_at"] = _ahead(schedule)
-    if not firing.may_run(schedule):
+    if not runs.may_run(schedule):
         settled["owner"] = user
     with transaction.atomic():
         _require_still(schedule)
@@ -117,6 +117,9 @@ def delete(user: User, schedule: ExportSchedule) -> None:
     access.require(user, Action.ADMINISTER, schedule.organization)
     with transaction.atomic():
         _require_still(schedule)
+        for run in schedule.firings.filter(outcome="", job__status=JobStatus.NEW).select_related("job"):
+            if run.job:
+                jobs.refuse(run.job, "Its scheduled task was deleted before its turn came.")
         ExportSchedule.objects.filter(pk=schedule.pk).delete()
 
 
@@ -134,8 +137,8 @@ def resume(user: User, schedule: ExportSchedule) -> None:
     """
     access.require(user, Action.ADMINISTER, schedule.organization)
     now = datetime.now(UTC)
-    owner = {} if firing.may_run(schedule) else {"owner": user}
-    firing.wish_of(schedule, now)
+    owner = {} if runs.may_run(schedule) else {"owner": user}
+    runs.wish_of(schedule, now)
     rows = ExportSchedule.objects.filter(pk=schedule.pk).exclude(paused_reason="")
     rows.update(
         **owner,
@@ -152,7 +155,7 @@ def resume(user: User, schedule: ExportSchedule) -> None:
 def _ahead(schedule: ExportSchedule) -> datetime | None:
     """Its next time that has not passed."""
     now = datetime.now(UTC)
-    return schedule.next_run_at if schedule.next_run_at and schedule.next_run_at > now else firing.next_after(schedule, now)
+    return schedule.next_run_at if schedule.next_run_at and schedule.next_run_at > now else runs.next_after(schedule, now)
 
 
 def take_over(user: User, schedule: ExportSchedule) -> None:
@@ -226,7 +229,7 @@ def _checked(user: User, organization: Organization, name: str, first_run: datet
         raise Invalid("; ".join(f"{error.field}: {error.detail}" for error in errors), fields=errors)
     settled = {"name": name, **values, "timezone": zone, **_armed(first_run, zone, values)}
     draft = ExportSchedule(organization=organization, owner=user, **settled)
-    wish = firing.wish_of(draft, datetime.now(UTC))
+    wish = runs.wish_of(draft, datetime.now(UTC))
     jobs.require_create(user, organization, wish.spec)
     return settled
 
