@@ -110,6 +110,12 @@ def test_who_may_and_how_many(client_of: Any, editor: User, viewer: User, outsid
     assert errors["error"]["description"].endswith("; and 9900 more")
 
 
+def test_a_number_that_is_none_is_400(client_of: Any, editor: User, acme: Organization) -> None:
+    raw = '{"records": [{"external_id": "a", "data": {"x": 1e400}}]}'
+    assert client_of(editor).generic("PUT", f"{RECORDS_PATH}/users", raw, content_type="application/json").status_code == 400
+    assert not DataRecord.objects.exists()
+
+
 @pytest.mark.serial
 @pytest.mark.django_db(transaction=True)
 def test_two_calls_at_once_do_not_lock_each_other_out(editor: User, acme: Organization) -> None:

@@ -137,7 +137,7 @@ def _leaf(rule: Any, dataset: Dataset, now: datetime | None, zone: str, at: str)
         errors.refuse(f"{at}.field_type", f"{column.key} is not of this type; write {' or '.join(fitting)}.")
     if not known:
         errors.refuse(f"{at}.operator", f"Write one of: {', '.join(OPERATORS)}.")
-    elif field_type in FIELD_TYPES and field_type not in types:
+    elif isinstance(field_type, str) and field_type in FIELD_TYPES and field_type not in types:
         fitting = [name for name, (_, has, _) in OPERATORS.items() if field_type in has]
         errors.refuse(f"{at}.operator", f"A {field_type} has: {', '.join(fitting)}.")
     for key in sorted(rule.keys() - {"field_name", "field_type", "operator", *keys}) if known else ():
