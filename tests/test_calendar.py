@@ -17,7 +17,11 @@ from exports.services.schedules.recurrence import Rule
 
 ZONES = ("Europe/Amsterdam", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca", "Asia/Kathmandu")
 PERIODS = (2023, 2027)  # each with the year after it, which is a leap year
-STEP = timedelta(minutes=15)  # every offset and every jump of these zones is a multiple of it
+
+
+def step_of(zone: str) -> timedelta:
+    """A time of which every offset and every jump of the zone is a multiple."""
+    return timedelta(minutes=15 if zone == "Asia/Kathmandu" else 30)
 
 
 def bounds(year: int) -> tuple[datetime, datetime]:
@@ -25,10 +29,10 @@ def bounds(year: int) -> tuple[datetime, datetime]:
 
 
 def passing(zone: str, year: int) -> list[tuple[datetime, datetime]]:
-    """Every quarter of an hour as it passes, with what the zone's clock shows."""
-    tz, (start, end) = zoneinfo.ZoneInfo(zone), bounds(year)
-    steps = range(-96 * 2, (end - start) // STEP + 96 * 2)
-    return [(at, at.astimezone(tz).replace(tzinfo=None)) for at in (start + STEP * number for number in steps)]
+    """Every half or quarter of an hour as it passes, with what the zone's clock shows."""
+    tz, step, (start, end) = zoneinfo.ZoneInfo(zone), step_of(zone), bounds(year)
+    steps = range(-96 * 2, (end - start) // step + 96 * 2)
+    return [(at, at.astimezone(tz).replace(tzinfo=None)) for at in (start + step * number for number in steps)]
 
 
 class Oracle:
@@ -36,7 +40,7 @@ class Oracle:
 
     def __init__(self, zone: str, year: int) -> None:
         self.start, self.end = bounds(year)
-        self.passing = passing(zone, year)
+        self.passing, self.step = passing(zone, year), step_of(zone)
         self.first_shown: dict[datetime, datetime] = {}
         for at, wall in self.passing:
             self.first_shown.setdefault(wall, at)
@@ -44,10 +48,10 @@ class Oracle:
     def days(self, fits: Callable[[date], bool], at: time = time(2, 30)) -> list[datetime]:
         """Day by day the first instant at which the clock shows this time or, in a jump, the next that it shows."""
         found = []
-        for number in range(-1, (self.end - self.start).days + 2):
-            day = self.start.date() + timedelta(days=number)
+        for passed in range(-1, (self.end - self.start).days + 2):
+            day = self.start.date() + timedelta(days=passed)
             if fits(day):
-                walls = (datetime.combine(day, at) + STEP * step for step in range(96))
+                walls = (datetime.combine(day, at) + self.step * number for number in range(96))
                 found.append(next(self.first_shown[wall] for wall in walls if wall in self.first_shown))
         return [each for each in found if self.start < each < self.end]
 
