@@ -190,6 +190,7 @@ def test_one_broken_schedule_among_100_is_disabled_alone(admin: User, acme: Orga
 def test_an_owner_who_lost_the_role_pauses_it_until_an_admin_takes_over(admin: User, acme: Organization, outsider: User, editor: User) -> None:
     schedule = make_schedule(admin, acme)
     due = past(schedule, HOUR)
+    assert runs.may_run(fresh(schedule))
     other = User.objects.create_user("other@example.com", name="Other")
     Member.objects.create(organization=acme, user=other, role=Role.ADMIN, name="Other")
     Member.objects.filter(user=admin).delete()

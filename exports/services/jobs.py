@@ -85,12 +85,13 @@ def _require_change(user: Any, job: ExportJob) -> None:
 # -- By people -----------------------------------------------------------------------------------------------------
 def require_create(user: User, organization: Organization | int | None, spec: Spec) -> None:
     """Raises Forbidden or NotFound unless the user may make a job of this spec."""
-    access.require(user, _needed(spec), organization)
+    access.require(user, needed(spec.options), organization)
 
 
-def _needed(spec: Spec) -> Action:
+def needed(options: dict[str, Any]) -> Action:
+    """What whoever makes a job with these options of its format must be allowed to do."""
     # Without the guard a file may run formulas in whoever's spreadsheet opens it.
-    return Action.ADMINISTER if spec.options.get("guard") == "none" else Action.RUN
+    return Action.ADMINISTER if options.get("guard") == "none" else Action.RUN
 
 
 def create(user: User, organization: Organization, wish: specs.Wish, *, trigger: Trigger = Trigger.API) -> ExportJob:
@@ -396,5 +397,5 @@ def _end_attempts(job_id: Any, outcome: str) -> None:
 
 def run_rights(job: ExportJob) -> None:
     """Checked again when the job runs: its maker must still be allowed to. Raises AppError `permission_lost`."""
-    if not access.can(job.created_by, _needed(Spec.from_json(job.spec)), job.organization_id):
+    if not access.can(job.created_by, needed(Spec.from_json(job.spec).options), job.organization_id):
         raise AppError("Whoever made this job may no longer export from this organization.", code="permission_lost")

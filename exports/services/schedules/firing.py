@@ -123,12 +123,11 @@ def _fire(pk: int) -> int:
     if schedule is None:
         return 0
     now: datetime = schedule.clock
-    due = _due(schedule, now)
+    owner, due = _owner(schedule), _due(schedule, now)
     planned, until = [], time.monotonic() + EMPTY_SECONDS
     for at in due.runs:  # outside of the transaction: a look at the rows may take its time
         wish = runs.wish_of(schedule, at)
         planned.append((at, wish, schedule.skip_when_empty and runs.is_empty(schedule, wish, until)))
-    owner = _owner(schedule, [wish for _, wish, _ in planned])
     with transaction.atomic():
         mine = ExportSchedule.objects.filter(pk=pk, paused_reason="", next_run_at=schedule.next_run_at, version=schedule.version)
         if not list(mine.select_for_update(skip_locked=True, no_key=True).values_list("pk")):
@@ -139,17 +138,11 @@ def _fire(pk: int) -> int:
     return made
 
 
-def _owner(schedule: ExportSchedule, wishes: list[specs.Wish]) -> User:
-    owner = schedule.owner
-    for wish in wishes:
-        try:
-            if owner is None:
-                raise AppError("", code="owner_lost")
-            jobs.require_create(owner, schedule.organization, wish.spec)
-        except AppError:
-            message = "Whoever owns this task may no longer export from this organization. An admin can take it over by saving it."
-            raise AppError(message, code="owner_lost") from None
-    return owner  # type: ignore[return-value]
+def _owner(schedule: ExportSchedule) -> User:
+    if schedule.owner is None or not runs.may_run(schedule):
+        message = "Whoever owns this task may no longer export from this organization. An admin can take it over by saving it."
+        raise AppError(message, code="owner_lost")
+    return schedule.owner
 
 
 def _list_missed(schedule: ExportSchedule, missed: list[datetime]) -> None:

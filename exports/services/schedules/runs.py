@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Q
@@ -16,7 +16,7 @@ from exports.services import jobs, segments, specs
 from exports.services.schedules import recurrence, windows
 from exports.sources import TooSlow
 from exports.states import JobStatus
-from taskexport.errors import AppError
+from tasks import access
 
 
 def rule_of(schedule: ExportSchedule) -> recurrence.Rule:
@@ -34,13 +34,7 @@ def next_after(schedule: ExportSchedule, at: datetime) -> datetime | None:
 
 def may_run(schedule: ExportSchedule) -> bool:
     """Whether the owner is still somebody who may make its jobs."""
-    try:
-        if schedule.owner is None:
-            return False
-        jobs.require_create(schedule.owner, schedule.organization, wish_of(schedule, datetime.now(UTC)).spec)
-    except AppError:
-        return False
-    return True
+    return schedule.owner is not None and access.can(schedule.owner, jobs.needed(schedule.options), schedule.organization_id)
 
 
 def wish_of(schedule: ExportSchedule, at: datetime) -> specs.Wish:
