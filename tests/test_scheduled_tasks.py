@@ -15,7 +15,8 @@ from exports.services import configs, jobs, segments
 from exports.services.schedules import firing, keeping, settling
 from tasks.models import Member, Organization, Role, User
 from tests.api import make_job
-from tests.scheduling import DAY, HOUR, end_jobs, now, past
+from tests.making import at_once
+from tests.scheduling import DAY, HOUR, end_jobs, make_schedule, now, past
 from tests.test_contract_5_source import TASKS, body
 
 pytestmark = pytest.mark.django_db
@@ -344,3 +345,43 @@ def test_a_saved_segment_is_taken_as_it_is_at_the_run(client: Any, admin: User, 
     firing.fire_due()
     assert ExportJob.objects.get().spec["filter"] == {"all": [{"column": "currency", "op": "is", "value": "USD"}]}
     assert jobs.get(admin, ExportJob.objects.get().pk).trigger == "schedule"
+
+
+def test_a_segment_in_use_stays_of_its_data(client: Any, admin: User, acme: Organization) -> None:
+    segment = segments.create(admin, acme, "Euros", {"index": "transactions", "rules": [RULE]})
+    make(client, segment_id=segment.pk)
+    path = f"/api/services/segments/{segment.pk}"
+    moved = client.put(path, {"name": "x", "index": "users", "rules": [{**RULE, "field_name": "country"}]})
+    assert (moved.status_code, moved.json()["field_errors"][0]["field"]) == (400, "index")
+    assert (client.delete(path).status_code, client.delete(path).json()["error_code"]) == (409, "in_use")
+    assert client.get(path).json()["version"] == 1
+
+
+def test_an_admin_takes_over_by_saving(client: Any, admin: User, acme: Organization) -> None:
+    gone = User.objects.create_user("gone@example.com", name="Gone")
+    member = Member.objects.create(organization=acme, user=gone, role=Role.ADMIN, name="Gone")
+    schedule = make_schedule(gone, acme, dataset="users")
+    path = f"{TASKS}/{schedule.pk}"
+    assert client.put(path, client.get(path).json()).status_code == 200
+    assert ExportSchedule.objects.get().owner == gone  # who still may
+    member.delete()
+    past(schedule, HOUR)
+    assert firing.fire_due() == 0
+    state = client.get(path).json()["state"]
+    assert (state["code"], "An admin can take it over" in state["paused"]) == ("ERROR", True)
+    assert client.put(path, client.get(path).json()).json()["state"]["code"] == "READY"
+    assert ExportSchedule.objects.get().owner == admin
+    past(schedule, DAY)
+    assert firing.fire_due() == 1
+
+
+@pytest.mark.serial
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_execute_at_once_one_does(admin: User, acme: Organization) -> None:
+    schedule = keeping.get(admin, make_schedule(admin, acme).pk)
+    for _ in range(5):
+        done = at_once(*[lambda: firing.execute(admin, schedule)] * 4)
+        assert sorted(type(each).__name__ for each in done) == ["Conflict"] * 3 + ["Firing"], done
+        end_jobs(schedule)
+        settling.settle()
+    assert ExportJob.objects.count() == 5
