@@ -313,6 +313,7 @@ DIRECT_RUNNING = _number("DIRECT_RUNNING", 4, minimum=1)  # each keeps a web thr
 DIRECT_RUNNING_USER = _number("DIRECT_RUNNING_USER", 2, minimum=1)
 UPLOAD_MB = _number("UPLOAD_MB", 1024, minimum=1)  # an external runner's zip
 UPLOAD_UNPACKED_MB = _number("UPLOAD_UNPACKED_MB", 8192, minimum=1)  # and the CSV in it
+EXECUTE_WAIT_SECONDS = 30  # how long a call that runs a scheduled task now waits for its end
 
 
 def _receipt_key() -> bytes | None:

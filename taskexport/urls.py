@@ -23,6 +23,7 @@ urlpatterns = [
     path("api/", include("exports.api.task_exports")),
     path("api/", include("exports.api.imports")),
     path("api/", include("exports.api.operations.urls")),
+    path("api/", include("exports.api.scheduled_tasks")),
     path(
         "api/",
         include(

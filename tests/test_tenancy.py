@@ -19,6 +19,7 @@ from exports.models import ExportConfig, ExportJob, JobAttempt, Operation, Uploa
 from exports.services import files
 from tasks import access, demo
 from tasks.models import Calendar, Case, CaseService, Flow, Hub, Organization, Role, Subject, Task, User
+from tests import scheduling
 from tests.api import JOBS, content, export, make_job, publish, rows, wish, zipped
 
 pytestmark = pytest.mark.django_db
@@ -94,6 +95,13 @@ TABLE: dict[str, Row] = {
     "calendars": OWN,
     "case-services": OWN,
     "users": OWN,
+    "scheduled-tasks": SIGNED_IN | {"GET": "401 200 200 200 200 200 200 200", "POST": "401 404 403 403 201 403 404 404"},
+    "scheduled-task": READ | {"PUT": "401 404 403 403 200 403 404 404", "DELETE": "401 404 403 403 204 403 404 404"},
+    "scheduled-task-url": READ,
+    "scheduled-task-execute": MOVE,
+    "segments": SIGNED_IN | {"GET": "401 200 200 200 200 200 200 200", "POST": "401 404 403 201 201 403 404 404"},
+    "segment": READ | {"PUT": "401 404 403 200 200 403 404 404", "DELETE": "401 404 403 403 204 403 404 404"},
+    "records": SIGNED_IN | {"PUT": "401 404 403 200 200 403 404 404"},
     # A link signed for each asker (for the anonymous: none of ours).
     "link": {"*": "405 405 405 405 405 405 405 405", "GET": "403 403 200 200 200 200 403 403"},
     "nothing": {"*": "404 404 404 404 404 404 404 404"},
@@ -177,7 +185,7 @@ def body_for(name: str, method: str, acme: Organization) -> tuple[Any, str]:
     if name == "uploads":
         file = SimpleUploadedFile(f"{CANARY}.csv", b"a,b\n")
         return encode_multipart("boundary", {"file": file}), "multipart/form-data; boundary=boundary"
-    body: dict[str, Any] = {}
+    body: dict[str, Any] = scheduling.body_for(name, method, acme, CANARY)
     if method == "POST" and name in {"export-jobs", "export-job-preflight", "export-direct-csv"}:
         body = wish(acme, name=CANARY, org_name=CANARY)
     if name == "task-export" and method == "POST":
@@ -197,17 +205,16 @@ def body_for(name: str, method: str, acme: Organization) -> tuple[Any, str]:
     return json.dumps(body), "application/json"
 
 
-def kept() -> list[dict[str, Any]]:
+def kept() -> list[Any]:
     models: tuple[Any, ...] = (ExportJob, ExportConfig, Operation, Upload, Task)
-    return [row for model in models for row in model.objects.order_by("pk").values()]
-
-
-def rows_of_all() -> list[Any]:
-    return [[*ExportJob.objects.order_by("pk").values()], [*Task.objects.order_by("pk").values()]]
+    return [scheduling.kept(), *(row for model in models for row in model.objects.order_by("pk").values())]
 
 
 @pytest.mark.parametrize(("path", "name"), ROUTES, ids=[path for path, _ in ROUTES])
-def test_everybody_gets_what_the_table_says(askers: dict[str, User | None], acme: Organization, editor: User, path: str, name: str) -> None:
+def test_everybody_gets_what_the_table_says(
+    askers: dict[str, User | None], acme: Organization, editor: User, settings: Any, path: str, name: str
+) -> None:
+    settings.EXECUTE_WAIT_SECONDS = 0
     Organization.objects.filter(pk=acme.pk).update(name=CANARY)
     wrong, clients = [], {asker: APIClient() for asker in ASKERS}
     for asker, client in clients.items():
@@ -223,6 +230,7 @@ def test_everybody_gets_what_the_table_says(askers: dict[str, User | None], acme
             user = askers[asker]
             token = files.link(user, job.file).rpartition("/")[2] if name == "link" and user else "x"
             url = "/" + path.replace("<str:job_id>", str(job.pk)).replace("<str:token>", token).replace("^.*$", f"v1/{uuid.uuid4()}")
+            url = scheduling.fill(url, acme, CANARY)
             url += f"?task={task.pk}" if name == "export-job-explain" else ""
             config, _ = ExportConfig.objects.get_or_create(organization=acme, name=CANARY, defaults={"columns": [{"key": "title", "title": CANARY}]})
             url = url.replace("<str:config_id>", str(config.pk))
@@ -232,10 +240,9 @@ def test_everybody_gets_what_the_table_says(askers: dict[str, User | None], acme
                 operation = Operation.objects.create(organization=acme, handler=CANARY, user=editor)
                 url = url.replace("<str:task_id>", str(operation.pk)) + (f"?id={operation.pk}" if name == "operation-update-by-query" else "")
             before = kept()
-            body, kind = body_for(name, method, acme)
-            response = clients[asker].generic(
-                method, url, body, content_type=kind, headers={} if name in NO_HEADER else {"X-Organization": str(acme.uuid)}
-            )
+            body, media = body_for(name, method, acme)
+            headers = {} if name in NO_HEADER else {"X-Organization": str(acme.uuid)}
+            response = clients[asker].generic(method, url, body, content_type=media, headers=headers)
             answer = b"".join(response.streaming_content) if response.streaming else response.content  # type: ignore[attr-defined]
             if response.status_code != status:
                 wrong.append(f"{method} {url} by {asker}: {response.status_code}, not {status}")

@@ -52,8 +52,8 @@ def test_a_preflight_keeps_to_the_window(acme: Organization, editor: User) -> No
 
 def test_a_spec_says_its_window_only_where_it_has_one() -> None:
     plain = spec_of()
-    assert {"window", "naming"}.isdisjoint(plain.to_json())
+    assert {"window", "stem"}.isdisjoint(plain.to_json())
     assert Spec.from_json(plain.to_json()) == plain
-    cut = replace(plain, window={"skip": 30, "most": 30}, naming="organization")
+    cut = replace(plain, window={"skip": 30, "most": 30}, stem="x")
     assert Spec.from_json(json.loads(json.dumps(cut.to_json()))) == cut
     assert specs.in_words(cut).endswith("rows 31 to 60")

@@ -88,7 +88,7 @@ def _checked(column: Any, dataset: Dataset, at: str, refuse: _Refusals) -> dict[
 def _known(key: Any, dataset: Dataset, at: str, refuse: _Refusals, kinds: frozenset[Kind] | None = None) -> Column | None:
     found = dataset.column(key) if is_text(key) else None
     if found is None:
-        attributes = ", attributes.KEY" if dataset.has_attributes else ""
+        attributes = ", attributes.KEY" if dataset.has_attributes else f", {dataset.open_keys}.KEY" if dataset.open_keys else ""
         refuse.add(at, f"{dataset.name} have no such column; they have: {', '.join(dataset.columns)}{attributes}.")
     elif kinds and found.kind not in kinds:
         refuse.add(at, "Name a column of times or days.")

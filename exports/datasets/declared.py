@@ -37,6 +37,7 @@ class Dataset:
     rows: Callable[[], QuerySet[Any]]
     columns: dict[str, Column]
     has_attributes: bool = False
+    open_keys: str = ""  # the JSON field whose keys, `FIELD.KEY`, are columns too: what the source does not declare
 
     def column(self, key: str) -> Column | None:
         """The column of this key; `attributes.KEY` may be any key. None where there is no such column."""
@@ -44,6 +45,9 @@ class Dataset:
         if found is None and self.has_attributes and key.startswith(ATTRIBUTES) and len(ATTRIBUTES) < len(key) <= KEY_LENGTH:
             attribute = key.removeprefix(ATTRIBUTES)
             return Column(key, attribute, Kind.TEXT, JsonText(F("attributes"), attribute))
+        prefix = f"{self.open_keys}."
+        if found is None and self.open_keys and key.startswith(prefix) and len(prefix) < len(key) <= KEY_LENGTH:
+            return Column(key, key.removeprefix(prefix), Kind.TEXT, JsonText(F(self.open_keys), key.removeprefix(prefix)))
         return found
 
 

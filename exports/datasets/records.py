@@ -10,7 +10,7 @@ from exports.datasets.declared import Dataset, columns
 from exports.expressions import JsonText, TextToDecimal, TextToTime
 from tasks.models import DataRecord, RecordIndex
 
-_MAIN_TIMES = ("timestamp", "created_date")  # the source's own time, which has a column in the table
+MAIN_TIMES = ("timestamp", "created_date")  # the source's own time, which has a column in the table
 _TIMES = ("date_time_redeemed",)
 _DECIMALS = ("amount", "price")
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -25,7 +25,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
 
 def _field(name: str) -> tuple[str, str, Kind, str | Combinable]:
     text = JsonText(F("data"), name)
-    if name in _MAIN_TIMES:
+    if name in MAIN_TIMES:
         return name, name, Kind.DATETIME, "timestamp"
     if name in _TIMES:
         return name, name, Kind.DATETIME, TextToTime(text)
@@ -44,6 +44,7 @@ def _dataset(index: str, fields: tuple[str, ...]) -> Dataset:
             *map(_field, fields),
             ("created_at", "created_at", Kind.DATETIME, "created_at"),
         ),
+        open_keys="data",
     )
 
 

@@ -12,7 +12,7 @@ from exports.datasets.known import CONFIG_VERSION, DATASETS
 from taskexport.errors import AppError
 
 SPEC_VERSION = 1
-LATER = {"window": None, "naming": "job"}  # what version 1 did not have at first, and what it means where it is not said
+LATER = {"window": None, "stem": ""}  # what version 1 did not have at first, and what it means where it is not said
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Spec:
     config_version: int = CONFIG_VERSION
     config_id: int | None = None  # of a saved config, whose name is `config`
     window: dict[str, int] | None = None  # of the rows in their order: `skip` so many, then at most `most`
-    naming: str = "job"  # how the file is called, one of the runner's NAMINGS
+    stem: str = ""  # the file's name without its extension, `{created}` the job's creation in unix seconds; empty: the usual one
     spec_version: int = SPEC_VERSION
 
     def to_json(self) -> dict[str, Any]:

@@ -47,7 +47,7 @@ class _Check:
     def leaf(self, leaf: dict[str, Any], at: str) -> dict[str, Any]:
         column = self.dataset.column(leaf["column"]) if is_text(leaf["column"]) else None
         if column is None:
-            attributes = ", attributes.KEY" if self.dataset.has_attributes else ""
+            attributes = ", attributes.KEY" if self.dataset.has_attributes else f", {self.dataset.open_keys}.KEY" if self.dataset.open_keys else ""
             known = ", ".join(self.dataset.columns)
             return self.refuse(f"{at}.column", f"{self.dataset.name} have no such column; they have: {known}{attributes}.")
         op = leaf["op"]

@@ -1,9 +1,10 @@
-"""Jobs and what they leave behind."""
+"""Jobs and what they leave behind, and what people keep to export by."""
 
 from exports.models.delivery import Delivery, DeliveryState
 from exports.models.jobs import Download, ExportFile, ExportIssue, ExportJob, JobAttempt, JobEvent, Runner, TickLease, Trigger
 from exports.models.operations import Litter, Operation, Removal, TaskImport, Upload
 from exports.models.saved import ExportConfig
+from exports.models.schedules import ExportSchedule, Firing, Kind, Missed, Outcome, Overlap, Segment
 
 __all__ = [
     "Delivery",
@@ -13,12 +14,19 @@ __all__ = [
     "ExportFile",
     "ExportIssue",
     "ExportJob",
+    "ExportSchedule",
+    "Firing",
     "JobAttempt",
     "JobEvent",
+    "Kind",
     "Litter",
+    "Missed",
     "Operation",
+    "Outcome",
+    "Overlap",
     "Removal",
     "Runner",
+    "Segment",
     "TaskImport",
     "TickLease",
     "Trigger",

@@ -12,7 +12,7 @@ from exports.datasets import CONFIGS, DATASETS, Spec, builtin_columns, chosen
 from exports.datasets.known import CONFIG_VERSION
 from exports.formats import FORMATS, settled_options
 from exports.models import ExportConfig
-from exports.services import configs
+from exports.services import configs, segments
 from taskexport.errors import FieldError, Invalid
 from taskexport.moments import Moment, moment
 from tasks.models.fields import zones
@@ -38,11 +38,18 @@ class Wish:
 _FIRST, _LAST = moment(EVER["creation_start_date"]), moment(EVER["creation_end_date"])
 
 
-def make(values: dict[str, Any], config: ExportConfig | None = None, *, now: datetime | None = None) -> Wish:
+def make(
+    values: dict[str, Any],
+    config: ExportConfig | None = None,
+    *,
+    segment: dict[str, Any] | None = None,
+    now: datetime | None = None,
+) -> Wish:
     """A wish from plain values: `org_name`, `name`, `type`, `creation_start_date`, `creation_end_date` (texts or Moments),
     `format` (default csv) with its `options`, `timezone` (default UTC), `date_format`, and for type custom `dataset` and `columns`;
-    `filter` (its relative times are pinned to `now`) and `sort`; `window` and `naming` as a Spec has them. A saved `config` gives
-    what is not said, and its filter must hold too. Raises Invalid with all that is wrong at once."""
+    `filter` (its relative times are pinned to `now`) and `sort`; `window` and `stem` as a Spec has them. A saved `config` gives
+    what is not said, and its filter must hold too; so must a `segment`, a definition that was checked before.
+    Raises Invalid with all that is wrong at once."""
     errors: list[FieldError] = []
     given = values
     if config:
@@ -79,6 +86,8 @@ def make(values: dict[str, Any], config: ExportConfig | None = None, *, now: dat
                 for each in (config.filter if config else None, given.get("filter"))
                 if each is not None
             ]
+            if segment:
+                found.append(_of_segment(segment, dataset, now, zone))
             tree = {"all": found} if len(found) > 1 else found[0] if found else None
             sort = filters.checked_sort(values.get("sort", []), DATASETS[dataset])
         except Invalid as error:
@@ -116,9 +125,15 @@ def make(values: dict[str, Any], config: ExportConfig | None = None, *, now: dat
         filter=tree,
         sort=sort,
         window=values.get("window"),
-        naming=values.get("naming", "job"),
+        stem=values.get("stem", ""),
     )
     return Wish(values["org_name"], values["name"], values["type"], start.at, end.stated, spec)
+
+
+def _of_segment(segment: dict[str, Any], dataset: str, now: datetime, zone: str) -> dict[str, Any]:
+    if segment["index"] != dataset:
+        raise Invalid.field("segment_id", f"The segment is one of {segment['index']}, the export one of {dataset}.")
+    return segments.tree(segment, now=now, zone=zone)
 
 
 def _columns(values: dict[str, Any], dataset: str) -> tuple[dict[str, Any], ...]:

@@ -1,4 +1,4 @@
-"""What happens each minute, one at a time: lost workers reaped, waiting jobs rung for, litter swept."""
+"""What happens each minute, one at a time: lost workers reaped, schedules fired, waiting jobs rung for, litter swept."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from exports.models import JobAttempt, TickLease
 from exports.services import jobs, litter, notifications, uploads
 from exports.services.imports import running
 from exports.services.imports import uploads as import_uploads
+from exports.services.schedules import firing, settling
 from taskexport import idempotency
 from taskexport.logs import where
 from tasks import sessions
@@ -30,6 +31,8 @@ def tick(holder: str) -> dict[str, int]:
         return {}
     units: dict[str, Callable[[], int]] = {
         "reaped": jobs.reap,
+        "settled": settling.settle,
+        "fired": firing.fire_due,
         "rung": jobs.ring_for_waiting,
         "imports_reaped": running.reap,
         "imports_rung": running.ring_for_waiting,

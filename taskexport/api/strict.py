@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from django.conf import settings
@@ -29,6 +30,13 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):  # 1e400: no database keeps what it would become
+        raise ValueError("a number is too large")
+    return number
+
+
 class StrictJSONParser(BaseParser):
     """JSON without NUL, lone surrogates, doubled keys, infinities, or more depth than anybody means. An empty body is `{}`."""
 
@@ -41,7 +49,7 @@ class StrictJSONParser(BaseParser):
         if not raw.strip():
             return {}
         try:
-            body = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+            body = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
         except RecursionError:
             raise Invalid(f"The JSON is nested deeper than {MAX_DEPTH} levels.", code="invalid_json") from None
         except (ValueError, UnicodeDecodeError):

@@ -14,7 +14,7 @@ from exports.api.jobs import shapes
 from exports.api.jobs.shapes import ERRORS, READ_ERRORS
 from exports.api.jobs.showing import TAG, one, present
 from exports.models import ExportJob, Runner
-from exports.services import configs, jobs, specs
+from exports.services import configs, jobs, segments, specs
 from exports.states import JobStatus
 from taskexport import idempotency, moments
 from taskexport.api.calls import answer_once, cursor_parts, next_link, reading_cursor, user_of
@@ -133,4 +133,5 @@ def wished(request: Request) -> tuple[Organization, specs.Wish, Runner]:
     runner = Runner(body.pop("runner", Runner.INTERNAL))
     organization = access.find_organization(request.user, body["org_id"], Action.RUN)
     config = configs.get(request.user, organization, body["config_id"]) if "config_id" in body else None
-    return organization, specs.make(body, config), runner
+    segment = segments.definition(segments.get(request.user, body["segment_id"], organization)) if "segment_id" in body else None
+    return organization, specs.make(body, config, segment=segment), runner

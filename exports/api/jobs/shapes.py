@@ -47,6 +47,7 @@ class JobCreate(StrictSerializer):
     dataset = Text(max_length=40, required=False, help_text=f"For type custom. One of: {', '.join(DATASETS)}.")
     columns = serializers.ListField(child=serializers.JSONField(), required=False, help_text="For type custom: keys or objects; see docs/api.md.")
     config_id = serializers.IntegerField(required=False, help_text="For type custom: a saved config, in place of columns.")
+    segment_id = serializers.IntegerField(required=False, help_text="A saved segment of the dataset, which must hold too.")
     filter = serializers.DictField(required=False, help_text="Which rows, as a tree of conditions; see docs/api.md.")
     runner = serializers.ChoiceField(
         [Runner.INTERNAL, Runner.EXTERNAL], required=False, help_text="Who runs it: our workers, or a program of yours that claims it."

@@ -15,7 +15,6 @@ from exports.services import specs
 from taskexport.errors import FieldError, Invalid
 from tasks.models import Flow, Hub, Organization
 
-NAMING = "organization"
 OPTIONS: dict[str, dict[str, Any]] = {"csv": {"archive": "none"}}  # a link to the table itself
 
 
@@ -33,7 +32,7 @@ def of_export(organization: Organization, body: dict[str, Any], config: ExportCo
         "options": OPTIONS.get(body["download"], {}),
         "sort": order(organization, body["sortBy"], body["sortOrder"]),
         "window": window(body),
-        "naming": NAMING,
+        "stem": f"task_{organization.uuid}_{{created}}",
     }
     tree = condition(organization, body)
     if tree:

@@ -8,10 +8,10 @@ from exports.services.jobs.direct import begin_direct
 from exports.services.jobs.external import report_failed, report_progress, require_uploader, take
 from exports.services.jobs.leases import reap
 from exports.services.jobs.moving import require_version
-from exports.services.jobs.people import again, cancel, create, delete, pin, require_create, retry, start, unpin
+from exports.services.jobs.people import again, cancel, create, delete, needed, pin, require_create, retry, start, unpin
 from exports.services.jobs.reading import get, may_change, may_make_again, percent, queue_position, visible
 from exports.services.jobs.ringing import ring, ring_for_waiting, ring_if_waiting
-from exports.services.jobs.working import BACKOFF_MAX_SECONDS, MAX_FAULTS, Claim, beat, claim, fail, give_back, holds, publish, run_rights
+from exports.services.jobs.working import BACKOFF_MAX_SECONDS, MAX_FAULTS, Claim, beat, claim, fail, give_back, holds, publish, refuse, run_rights
 
 __all__ = [
     "BACKOFF_MAX_SECONDS",
@@ -30,11 +30,13 @@ __all__ = [
     "holds",
     "may_change",
     "may_make_again",
+    "needed",
     "percent",
     "pin",
     "publish",
     "queue_position",
     "reap",
+    "refuse",
     "report_failed",
     "report_progress",
     "require_create",

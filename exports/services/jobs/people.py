@@ -29,13 +29,13 @@ log = logging.getLogger(__name__)
 # -- Making --------------------------------------------------------------------------------------------------------
 def require_create(user: User, organization: Organization | int | None, spec: Spec) -> None:
     """Raises Forbidden or NotFound unless the user may make a job of this spec."""
-    access.require(user, needed(spec), organization)
+    access.require(user, needed(spec.options), organization)
 
 
-def needed(spec: Spec) -> Action:
-    """What a job of this spec asks of its maker, when it is made and when it runs."""
+def needed(options: dict[str, Any]) -> Action:
+    """What a job with these options of its format asks of its maker, when it is made and when it runs."""
     # Without the guard a file may run formulas in whoever's spreadsheet opens it.
-    return Action.ADMINISTER if spec.options.get("guard") == "none" else Action.RUN
+    return Action.ADMINISTER if options.get("guard") == "none" else Action.RUN
 
 
 def create(

@@ -145,7 +145,14 @@ def requeue(job_id: Any, number: int, kind: str, wait_seconds: int, **changes: A
     )
 
 
+def refuse(job: ExportJob, error: str) -> None:
+    """new → failed: a job that waited for its turn can no longer be started. Raises Conflict."""
+    with transaction.atomic():
+        ended: dict[str, Any] = {"error": error, "error_code": "permission_lost", "finished_at": Now()}
+        move(job.pk, JobStatus.FAILED, "failed", sources={JobStatus.NEW}, detail=error, **ended)
+
+
 def run_rights(job: ExportJob) -> None:
     """Checked again when the job runs: its maker must still be allowed to. Raises AppError `permission_lost`."""
-    if not access.can(job.created_by, needed(Spec.from_json(job.spec)), job.organization_id):
+    if not access.can(job.created_by, needed(Spec.from_json(job.spec).options), job.organization_id):
         raise AppError("Whoever made this job may no longer export from this organization.", code="permission_lost")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -45,13 +44,9 @@ class Spooled:
             raise AppError(f"The file has {self.written} rows where the database counted {self.counted}.", code="incomplete")
 
 
-def _in_the_organization(job: ExportJob) -> str:
-    owner = job.organization.uuid if job.organization else "all"
-    return f"task_{owner}_{int(job.created_at.timestamp())}"
-
-
-# How a job's file is called, without its extension.
-NAMINGS: dict[str, Callable[[ExportJob], str]] = {"job": lambda job: stem(job.pk), "organization": _in_the_organization}
+def _stem(job: ExportJob, spec: Spec) -> str:
+    """How the job's file is called, without its extension."""
+    return spec.stem.replace("{created}", str(int(job.created_at.timestamp()))) or stem(job.pk)
 
 
 def produce(claim: Claim, pulse: Pulse) -> tuple[ExportFile, list[Issue]]:
@@ -70,7 +65,7 @@ def produce(claim: Claim, pulse: Pulse) -> tuple[ExportFile, list[Issue]]:
         spooled.require_whole()
         _check_spool(spool, spooled.size, spooled.sha256, pulse)
         extension = FORMATS[spec.format].extension(spec.options, spooled.counted)
-        name = f"{NAMINGS[spec.naming](job)}.{extension}"
+        name = f"{_stem(job, spec)}.{extension}"
         receipt = receipts.sign(receipt_of(claim, spec, name, spooled))
         key = f"{claim.attempt.key_prefix}/{name}"
         storage.put(spool, key, json.dumps(receipt, ensure_ascii=False, indent=1).encode())
@@ -107,7 +102,7 @@ def _spool(claim: Claim, pulse: Pulse, spec: Spec, path: Path, *, large: bool = 
             pulse.rows_total = counted
             pulse.check()
             issues = Issues(counted)
-            for piece in format_.write(snapshot, query, spec, Target(counted, NAMINGS[spec.naming](job), snapshot_at, issues, large)):
+            for piece in format_.write(snapshot, query, spec, Target(counted, _stem(job, spec), snapshot_at, issues, large)):
                 pulse.at_first_row = pulse.at_first_row and not snapshot.rows_read
                 digest.update(piece)
                 size += spool.write(piece)

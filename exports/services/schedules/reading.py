@@ -1,0 +1,120 @@
+"""Schedules as they are read: their state, and their log, newest first, both told by their runs and these runs' jobs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Case, CharField, Count, Exists, F, OuterRef, Q, QuerySet, Subquery, TextChoices, Value, When, Window
+from django.db.models.functions import RowNumber
+
+from exports.models import ExportJob, ExportSchedule, Firing, Kind, Outcome
+from exports.services.schedules import keeping
+from exports.states import JobStatus
+
+WAITING = (JobStatus.NEW, JobStatus.QUEUED)
+
+
+class Code(TextChoices):
+    """Where a schedule is."""
+
+    READY = "READY"
+    INPROGRESS = "INPROGRESS"
+    DONE = "DONE"
+    ERROR = "ERROR"
+
+
+def with_state(rows: QuerySet[ExportSchedule]) -> QuerySet[ExportSchedule]:
+    """The schedules with `code`, `last_fired_at`, `last_said` (the last outcome), `last_status` (of the last job), `last_intended_at`
+    (of their own times) and `result_id` (of the last file)."""
+    mine = Firing.objects.filter(schedule=OuterRef("pk"))
+    latest = mine.order_by("-pk")
+    open_runs = mine.filter(outcome="")
+    ran = latest.exclude(outcome__in=[Outcome.MISSED, Outcome.SKIPPED])
+    delivered = latest.filter(job__status=JobStatus.DONE, job__file__isnull=False)
+    ended_well = Q(last_status=JobStatus.DONE) | Q(last_status=None, last_said__in=[Outcome.DONE, Outcome.LATE, Outcome.SKIPPED])
+    # Something that runs once has had its run, by its time or by hand, since somebody set that time.
+    has_run = Q(kind=Kind.ONCE, last_seen_at__gte=F("armed_at")) | Q(next_run_at=None)
+    return rows.annotate(
+        last_seen_at=Subquery(latest.values("fired_at")[:1]),
+        last_fired_at=Subquery(ran.values("fired_at")[:1]),
+        last_said=Subquery(latest.values("outcome")[:1]),
+        last_status=Subquery(latest.values("job__status")[:1]),
+        last_intended_at=Subquery(latest.filter(by_hand=False).values("intended_at")[:1]),
+        result_id=Subquery(delivered.values("job__file")[:1]),
+    ).annotate(
+        code=Case(
+            When(Exists(open_runs.filter(job__status=JobStatus.IN_PROGRESS)), then=Value(Code.INPROGRESS)),
+            When(Exists(open_runs.filter(job__status__in=WAITING)), then=Value(Code.READY)),
+            When(has_run & ended_well, then=Value(Code.DONE)),
+            When(has_run & Q(last_seen_at__isnull=False), then=Value(Code.ERROR)),
+            When(~Q(paused_reason=""), then=Value(Code.ERROR)),
+            default=Value(Code.READY),
+            output_field=CharField(),
+        ),
+    )
+
+
+def at(rows: QuerySet[ExportSchedule], code: str) -> QuerySet[ExportSchedule]:
+    """Those of the schedules, read with their state, that are there."""
+    return rows.filter(**{"code": code})
+
+
+def one(user: Any, schedule_id: int) -> ExportSchedule:
+    """One visible schedule with its state. Raises NotFound."""
+    return with_state(keeping.visible(user)).get(pk=keeping.get(user, schedule_id).pk)
+
+
+# -- The log -------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Line:
+    """A line of the log; the numbers are there once a run has ended."""
+
+    msg: str
+    time: datetime
+    total: int | None = None
+    errors: int | None = None
+    skips: int | None = None
+    success: int | None = None
+
+
+def logs(schedules: Iterable[ExportSchedule], limit: int, offset: int = 0) -> dict[int, list[Line]]:
+    """The lines of each schedule's log, newest first, from `offset` on."""
+    needed = offset + limit  # a run has at least one line
+    runs = Firing.objects.filter(schedule__in=[schedule.pk for schedule in schedules]).annotate(
+        number=Window(RowNumber(), partition_by=[F("schedule")], order_by=[F("pk").desc()])
+    )
+    found: dict[int, list[Line]] = defaultdict(list)
+    shown = list(runs.filter(number__lte=needed).select_related("job", "job__file").order_by("schedule", "-pk"))
+    issues = dict(
+        ExportJob.objects.filter(pk__in=[run.job_id for run in shown if run.job_id])
+        .annotate(found=Count("issues"))
+        .filter(found__gt=0)
+        .values_list("pk", "found")
+    )
+    for run in shown:
+        found[run.schedule_id] += reversed(list(_lines(run, issues)))
+    return {pk: lines[offset:needed] for pk, lines in found.items()}
+
+
+def _lines(run: Firing, issues: dict[Any, int]) -> Iterator[Line]:
+    """A run's lines, oldest first."""
+    job = run.job
+    if job is None:
+        told = f": {run.detail}" if run.detail else ""
+        yield Line(f"{run.outcome or 'READY'}{told} ({run.intended_at:%Y-%m-%dT%H:%M:%SZ})", run.fired_at)
+        return
+    if job.started_at:
+        yield Line("READY -> INPROGRESS", job.started_at)
+    if job.status == JobStatus.DONE:
+        file = getattr(job, "file", None)
+        rows = file.rows if file else 0
+        late = f" (late; it was due at {run.intended_at:%Y-%m-%dT%H:%M:%SZ})" if run.outcome == Outcome.LATE else ""
+        yield Line(f"success{late}", job.finished_at or run.fired_at, rows, issues.get(job.pk, 0), 0, rows)
+    elif job.status in {JobStatus.FAILED, JobStatus.CANCELLED}:
+        yield Line(f"error: {job.error or job.status}", job.finished_at or run.fired_at, 0, 1, 0, 0)
+    elif job.status != JobStatus.IN_PROGRESS:
+        yield Line("READY: queued", run.fired_at)

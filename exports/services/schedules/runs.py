@@ -1,0 +1,73 @@
+"""What a run of a schedule would be: its time, its rows, its job."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q
+
+from exports import sources
+from exports.formats import FORMATS
+from exports.models import ExportSchedule, Kind, Outcome
+from exports.services import jobs, segments, specs
+from exports.services.schedules import recurrence, windows
+from exports.sources import TooSlow
+from exports.states import JobStatus
+from tasks import access
+
+
+def rule_of(schedule: ExportSchedule) -> recurrence.Rule:
+    """When the schedule runs."""
+    return recurrence.Rule(schedule.kind, schedule.timezone, datetime.fromisoformat(schedule.starts_on_clock), schedule.cron)
+
+
+def next_after(schedule: ExportSchedule, at: datetime) -> datetime | None:
+    """The schedule's next time after this one; None where it has ended."""
+    if schedule.kind == Kind.ONCE:
+        return None
+    found = next(recurrence.times(rule_of(schedule), at), None)
+    return None if found is None or (schedule.ends_at and found > schedule.ends_at) else found
+
+
+def may_run(schedule: ExportSchedule) -> bool:
+    """Whether the owner is still somebody who may make its jobs."""
+    return schedule.owner is not None and access.can(schedule.owner, jobs.needed(schedule.options), schedule.organization_id)
+
+
+def wish_of(schedule: ExportSchedule, at: datetime) -> specs.Wish:
+    """What a run at this time exports, all that is relative pinned to it in the schedule's zone. Raises Invalid."""
+    delivered = None
+    if schedule.window == windows.SINCE_LAST and schedule.pk:
+        done = schedule.firings.filter(Q(outcome__in=[Outcome.DONE, Outcome.LATE]) | Q(job__status=JobStatus.DONE), window_until__isnull=False)
+        delivered = done.order_by("-window_until").values_list("window_until", flat=True).first()
+    values: dict[str, Any] = {
+        "org_name": schedule.organization.name,
+        "name": schedule.name,
+        "type": "custom",
+        **windows.as_bounds(*windows.pinned(schedule.window, at, schedule.timezone, delivered)),
+        "dataset": schedule.dataset,
+        "format": schedule.format,
+        "options": schedule.options,
+        "timezone": schedule.timezone,
+        **({"columns": schedule.columns} if schedule.columns is not None else {}),
+        **({"filter": schedule.filter} if schedule.filter is not None else {}),
+    }
+    segment = segments.definition(schedule.segment) if schedule.segment else schedule.rules
+    wish = specs.make(values, schedule.config, segment=segment, now=at)
+    return replace(wish, spec=replace(wish.spec, stem=f"{schedule.stem}-{schedule.pk}" if schedule.stem else ""))
+
+
+def is_empty(schedule: ExportSchedule, wish: specs.Wish, until: float) -> bool:
+    """Whether it would export no row; False too where that isn't found by then, a time of `time.monotonic`."""
+    if time.monotonic() >= until:
+        return False
+    query = sources.first(sources.compile_query(wish.spec, [schedule.organization_id]), 1)
+    with sources.snapshot(FORMATS[wish.spec.format].style(wish.spec)) as snapshot:
+        try:
+            with snapshot.within(until - time.monotonic()):
+                return not snapshot.count(query)
+        except TooSlow:
+            return False
