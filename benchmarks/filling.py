@@ -48,14 +48,17 @@ SELECT id, 1, substr(md5(id::text), 1, 16), 'worker-1', started_at, coalesce(fin
 SELECT id, 1, 'exports/1/' || id || '/1-x/tasks.zip', id || '-task-export.csv.zip', 'application/zip', 1000000, repeat('0', 64), 40000,
   %(receipt)s::jsonb, finished_at, finished_at + interval '30 days', false, CASE WHEN finished_at < now() - interval '31 days' THEN now() END
 FROM exports_exportjob WHERE status = 'done' ORDER BY created_at""",
-    """INSERT INTO exports_operation (id, organization_id, handler, user_id, entity_id, own_status, request, created_at, own_updated_at,
+    """INSERT INTO exports_operation (id, organization_id, handler, user_id, entity_id, status, request, created_at, updated_at,
   historized, job_id)
-SELECT gen_random_uuid(), job.organization_id, 'ExportHandler', job.created_by_id, job.id::text, 'pending', operation.request, job.created_at,
-  job.created_at, job.status = 'done' AND job.version_nonce < '0a', job.id
+SELECT gen_random_uuid(), job.organization_id, 'ExportHandler', job.created_by_id, job.id::text,
+  CASE job.status WHEN 'done' THEN 'completed' WHEN 'in progress' THEN 'running' WHEN 'cancelled' THEN 'failed' WHEN 'failed' THEN 'failed'
+    ELSE 'pending' END,
+  operation.request, job.created_at, coalesce(job.finished_at, job.started_at, job.queued_at, job.created_at),
+  job.status = 'done' AND job.version_nonce < '0a', job.id
 FROM exports_exportjob AS job CROSS JOIN (SELECT request FROM exports_operation LIMIT 1) AS operation
 WHERE NOT EXISTS (SELECT FROM exports_operation WHERE job_id = job.id) ORDER BY job.created_at""",
-    """INSERT INTO exports_operation (id, organization_id, handler, user_id, entity_id, own_status, request, own_response, created_at,
-  own_updated_at, historized)
+    """INSERT INTO exports_operation (id, organization_id, handler, user_id, entity_id, status, request, own_response, created_at,
+  updated_at, historized)
 SELECT gen_random_uuid(), %(organization)s, (ARRAY['BillingHandler', 'MailHandler'])[1 + k %% 2], (%(users)s::bigint[])[1], k::text,
   (ARRAY['completed', 'pending', 'waiting for ' || k %% 7])[1 + k %% 3], '{"invoice": 7}', '{"sent": true}', now() - k * interval '1 minute',
   now() - k * interval '30 seconds', false FROM generate_series(1, %(jobs)s / 50) AS k""",

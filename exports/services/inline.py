@@ -60,7 +60,7 @@ def rows_up_to(spec: Spec, organization: Organization, most: int) -> int:
 
 def first_rows(spec: Spec, organization: Organization, skip: int, most: int) -> list[dict[str, Any]]:
     """At most so many rows behind the skipped ones, as a JSON file would have them. Raises Invalid where they are not found in time."""
-    query = sources.compile_query(replace(spec, window={"skip": skip, "most": most}), [organization.pk])
+    query = sources.first(sources.compile_query(replace(spec, window={"skip": skip, "most": most}), [organization.pk]), most)
     style = FORMATS["json"].style(spec)
     try:
         with sources.snapshot(style) as snapshot, snapshot.within(LOOK_SECONDS):

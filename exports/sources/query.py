@@ -53,11 +53,15 @@ def compile_query(spec: Spec, organization_ids: list[int]) -> Query:
         # The only OFFSET: contracts with pages ask for it. Its count needs no order: it is cut at the same two places.
         cut = slice(spec.window["skip"], spec.window["skip"] + spec.window["most"])
         shown, ids = shown[cut], ids[cut]
-    few, counted = _compile(shown), _compile(ids)
+    whole, counted = _compile(shown), _compile(ids)
+    few = whole
+    if spec.window:  # found by ids alone, however deep it lies: what is looked up row by row is looked up in it only
+        inside = DATASETS[spec.dataset].rows().filter(pk__in=rows.order_by(*order).values("pk")[cut])
+        few = _compile(_chosen(inside.order_by(*order), columns))
     # The join's own subquery looks names up where a condition asks for them, and is another one where it is cut without
     # an order: then it takes the whole period.
     among = _compile(period.order_by().values_list("pk")) if spec.window or looks_names_up(counted.sql) else counted
-    many, counted = _for_many(shown, few, among), _for_many(ids, counted, among)
+    many, counted = _for_many(shown, whole, among), _for_many(ids, counted, among)
     return Query(columns, *many, f"{_COUNT}{counted.sql}{_COUNTED}", counted.params, spec.window is not None, few)
 
 
