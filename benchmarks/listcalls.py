@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from django.test import Client
 
@@ -62,6 +64,11 @@ def _last(count: int, size: int) -> int:
     return max(1, count // size)
 
 
+def _cursor(*place: Any) -> str:
+    """As `next_link` writes it."""
+    return base64.urlsafe_b64encode(" ".join(map(str, place)).encode()).decode()
+
+
 def _days(rows: Any, share: float) -> str:
     """The day at which this share of the rows has been made."""
     times = rows.order_by("created_at").values_list("created_at", flat=True)
@@ -84,7 +91,8 @@ def _jobs(filled: Filled) -> Iterator[Call]:
     yield Call("1 last page", DEEP_MS, JOBS, {"page": _last(total, 50)})
     yield Call("1 last page of done", DEEP_MS, JOBS, {"page": _last(done, 50), "status": "done"})
     yield Call("1 last page of type basic", DEEP_MS, JOBS, {"page": _last(mine.filter(type="basic").count(), 50), "type": "basic"})
-    yield Call("1 cursor, half way", DEEP_MS, JOBS, {"page": _last(total, 100)})
+    half = mine[total // 2]
+    yield Call("1 from a cursor half way", DEEP_MS, JOBS, {"cursor": _cursor(half.created_at.isoformat(), half.pk)})
     yield Call("1 owner's jobs", FIRST_MS, JOBS, client="owner")
     yield Call("1 owner's jobs failed", DEEP_MS, JOBS, {"status": "failed"}, client="owner")
     yield Call("1 owner's last page", DEEP_MS, JOBS, {"page": _last(total, 50)}, client="owner")
@@ -108,6 +116,9 @@ def _case_tasks(filled: Filled) -> Iterator[Call]:
     yield Call("2 count by title", DEEP_MS, TASKS, {"mode": "count", "title": "meter"})
     yield Call("2 last page", DEEP_MS, TASKS, {"page": _last(total, 25)})
     yield Call("2 last page of complete", DEEP_MS, TASKS, {"page": _last(mine.filter(status="complete").count(), 25), "status": "complete"})
+    half = mine.order_by("-created_at", "-pk")[total // 2]
+    place = ("created_at", "desc", f".{quote(half.created_at.isoformat(), safe='')}", half.pk)
+    yield Call("2 from a cursor half way", FIRST_MS, TASKS, {"cursor": _cursor(*place)})
     for name in ("cases", "subjects", "calendars", "case-services", "users"):
         yield Call(f"2 {name}", FIRST_MS, f"/api/v1/{name}")
 

@@ -62,6 +62,13 @@ def visible_to(rows: QuerySet[AnyModel], user: Any, action: Action = Action.READ
     return rows.filter(organization__in=organizations(user, action).values("pk"))
 
 
+def listed_for(rows: QuerySet[AnyModel], user: Any, action: Action = Action.READ) -> QuerySet[AnyModel]:
+    """The same for long lists, at the price of a query: by ids in place of a subquery the list stays one walk along an index."""
+    if user is not None and user.is_authenticated and user.is_active and user.is_superuser:
+        return rows
+    return rows.filter(organization__in=list(organizations(user, action).order_by("pk").values_list("pk", flat=True)))
+
+
 def can(user: Any, action: Action, organization: Organization | int | None) -> bool:
     """Whether the user may do this in the organization (None: only superusers)."""
     if organization is None:

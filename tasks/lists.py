@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from django.db.models.expressions import OrderBy
 
 AnyModel = TypeVar("AnyModel", bound=Model)
 MANY, MANY_SECONDS = 100_000, 60  # counting fewer takes milliseconds
+MANY_SHOWN = 10_000  # a person pages through no more of them one by one
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,23 @@ def total(rows: QuerySet[Any]) -> int:
         if found > MANY:
             caches["totals"].set(key, found, MANY_SECONDS)
     return found
+
+
+def estimate(rows: QuerySet[Any]) -> int:
+    """How many rows there are: counted up to MANY_SHOWN; of more, on PostgreSQL, what its statistics say."""
+    counted = rows.order_by().values("pk")[: MANY_SHOWN + 1].count() if connection.vendor == "postgresql" else rows.order_by().count()
+    if connection.vendor != "postgresql" or counted <= MANY_SHOWN:
+        return counted
+    (plan,) = json.loads(rows.order_by().values("pk").explain(format="json"))
+    return max(counted, int(plan["Plan"]["Plan Rows"]))
+
+
+def page(rows: QuerySet[AnyModel], start: int, size: int) -> list[AnyModel]:
+    """So many of the rows, in their order, from this place on. Their ids come first, out of an index alone however deep they lie; only
+    these rows are joined and annotated."""
+    ids = list(rows.values_list("pk", flat=True)[start : start + size])
+    found = rows.order_by().in_bulk(ids)
+    return [found[pk] for pk in ids if pk in found]  # one may be gone by now
 
 
 def _may_miss(rows: QuerySet[Any], order: Order) -> bool:

@@ -9,7 +9,7 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 from exports.models import ExportJob, JobAttempt, Runner
 from exports.states import ENDED, JobStatus
 from taskexport.errors import Forbidden, NotFound
-from tasks import access
+from tasks import access, lists
 from tasks.access import Action
 
 
@@ -19,14 +19,13 @@ def visible(user: Any) -> QuerySet[ExportJob]:
     A direct export over a whole platform is its owners'; one over several platforms is its maker's.
     """
     rows = _shown().filter(deleted_at=None)
-    if user is not None and user.is_active and user.is_superuser:
-        return rows
-    # Asked first: with ids in place of subqueries the list stays one walk along an index, however many jobs there are.
-    organizations = Q(organization__in=list(access.organizations(user).order_by("pk").values_list("pk", flat=True)))
-    platforms = list(access.platforms(user).order_by("pk").values_list("pk", flat=True))
+    platforms = [] if user is not None and user.is_superuser else list(access.platforms(user).order_by("pk").values_list("pk", flat=True))
     if not platforms:
-        return rows.filter(organizations)
-    return rows.filter(organizations | Q(organization=None) & (Q(platform__in=platforms) | Q(platform=None, created_by=user)))
+        return access.listed_for(rows, user)
+    # By ids here too.
+    organizations = list(access.organizations(user).order_by("pk").values_list("pk", flat=True))
+    of_platforms = Q(organization=None) & (Q(platform__in=platforms) | Q(platform=None, created_by=user))
+    return rows.filter(Q(organization__in=organizations) | of_platforms)
 
 
 def _shown() -> QuerySet[ExportJob]:
@@ -37,10 +36,8 @@ def _shown() -> QuerySet[ExportJob]:
 
 
 def page(rows: QuerySet[ExportJob], start: int, size: int) -> list[ExportJob]:
-    """So many of the visible jobs from this place on, as `visible` gives them. Their ids come first, out of an index alone however deep they lie."""
-    ids = list(rows.values_list("pk", flat=True)[start : start + size])
-    found = _shown().defer("spec", "file__receipt").in_bulk(ids)  # the long ones, which no list shows
-    return [found[pk] for pk in ids if pk in found]
+    """So many of the visible jobs from this place on, without their long fields, which no list shows."""
+    return lists.page(rows.defer("spec", "file__receipt"), start, size)
 
 
 def get(user: Any, job_id: Any) -> ExportJob:
