@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from django.db import connection
 
@@ -128,7 +129,7 @@ def _all_else(organization: Organization, count: int, users: list[User]) -> None
         )
         for number in range(SCHEDULES)
     ]
-    values = {
+    values: dict[str, Any] = {
         "jobs": count,
         "organization": organization.pk,
         "users": [user.pk for user in users],

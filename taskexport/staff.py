@@ -49,11 +49,13 @@ class LongPaginator(Paginator):
 
     @cached_property
     def count(self) -> int:
-        return lists.estimate(self.object_list)  # type: ignore[arg-type]
+        rows: Any = self.object_list
+        return lists.estimate(rows)
 
     def page(self, number: Any) -> Page:
+        rows: Any = self.object_list
         number = self.validate_number(number)
-        return self._get_page(lists.page(self.object_list, (number - 1) * self.per_page, self.per_page), number, self)  # type: ignore[type-var]
+        return Page(lists.page(rows, (number - 1) * self.per_page, self.per_page), number, self)
 
 
 class OrganizationFilter(admin.SimpleListFilter):

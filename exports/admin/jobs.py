@@ -86,7 +86,7 @@ class ExportJobAdmin(admin.ModelAdmin):
 
     # -- Rights ----------------------------------------------------------------------------------------------------
     def get_queryset(self, request: HttpRequest) -> QuerySet[ExportJob]:
-        return jobs.visible(request.user).defer("spec", "file__receipt")
+        return jobs.listed(request.user).defer("spec", "file__receipt")
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return may_anywhere(request, Action.READ)

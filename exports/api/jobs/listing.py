@@ -33,7 +33,7 @@ _FILTERS = {"status", "type", "org_id", "created_from", "created_to", "page", "p
 
 
 def _filtered(request: Request, query: dict[str, str]) -> QuerySet[ExportJob]:
-    rows = jobs.visible(request.user)
+    rows = jobs.listed(request.user)
     for key, known in (("status", JobStatus.values), ("type", list(specs.TYPES))):
         if key in query:
             if query[key] not in known:

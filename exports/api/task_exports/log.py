@@ -87,7 +87,7 @@ class LogView(TaskExportView):
 
 
 def _filtered(request: Request, organization: Organization, query: dict[str, str]) -> QuerySet[ExportJob]:
-    rows = jobs.visible(request.user).filter(
+    rows = jobs.listed(request.user).filter(
         organization=organization, created_at__gte=datetime.now(UTC) - timedelta(days=DAYS), status__in=list(WORDS)
     )
     rows = rows.filter(created_by__email__iexact=query["email"]) if "email" in query else rows.filter(created_by=user_of(request))

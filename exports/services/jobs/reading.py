@@ -18,14 +18,24 @@ def visible(user: Any) -> QuerySet[ExportJob]:
 
     A direct export over a whole platform is its owners'; one over several platforms is its maker's.
     """
+    return _seen_by(user, access.organizations(user).values("pk"))
+
+
+def listed(user: Any) -> QuerySet[ExportJob]:
+    """The same for long lists, at the price of a query: with ids in place of a subquery they stay one walk along an index."""
+    return visible(user) if user is not None and user.is_superuser else _seen_by(user, access.organization_ids(user))
+
+
+def _seen_by(user: Any, organizations: Any) -> QuerySet[ExportJob]:
     rows = _shown().filter(deleted_at=None)
-    platforms = [] if user is not None and user.is_superuser else list(access.platforms(user).order_by("pk").values_list("pk", flat=True))
-    if not platforms:
-        return access.listed_for(rows, user)
-    # By ids here too.
-    organizations = list(access.organizations(user).order_by("pk").values_list("pk", flat=True))
-    of_platforms = Q(organization=None) & (Q(platform__in=platforms) | Q(platform=None, created_by=user))
-    return rows.filter(Q(organization__in=organizations) | of_platforms)
+    if user is not None and user.is_authenticated and user.is_active and user.is_superuser:
+        return rows
+    condition = Q(organization__in=organizations)
+    # Asked first: most people own no platform.
+    platforms = list(access.platforms(user).order_by("pk").values_list("pk", flat=True))
+    if platforms:
+        condition |= Q(organization=None) & (Q(platform__in=platforms) | Q(platform=None, created_by=user))
+    return rows.filter(condition)
 
 
 def _shown() -> QuerySet[ExportJob]:
