@@ -46,8 +46,7 @@ _EMPTY = b"<c/>"
 _TEXT = b'<c t="inlineStr"><is><t>%b</t></is></c>'
 # White space at an element's edges is kept only where it says so: how such a cell shows among others.
 _KEPT_TEXT = b'<c t="inlineStr"><is><t xml:space="preserve">%b</t></is></c>'
-_WHITE = (b" ", b"&#10;", b"&#13;", b"&#9;")
-_EDGES = [edge for end in (b"\t", b"\n") for white in _WHITE for edge in (end + white, white + end)]
+_EDGES = (b"\t ", b"\t&#", b" \t", b"&#10;\t", b"&#13;\t", b"&#9;\t")
 
 
 class XlsxFormat:
@@ -109,11 +108,12 @@ class _RowWriter:
         data = data.replace(b"&", b"&amp;").replace(b"<", b"&lt;").replace(b"]]>", b"]]&gt;")
         if b"\\" in data:
             data = _ESCAPED.sub(lambda match: _AS_XML[match[0]], data)
-        cells = data.replace(b"\n", b"\t").split(b"\t")
+        data = data.replace(b"\n", b"\t")
+        edges = [edge for edge in _EDGES if edge in data or data.startswith(edge[1:])]
+        cells = data.split(b"\t")
         cells.pop()  # behind the last line end
         width = len(self._columns) + 1  # the row's id
         del cells[width - 1 :: width]
-        edges = [edge for edge in _EDGES if edge in b"\t%b" % data]
         forms = [self._form(number, column.kind, cells, edges) for number, column in enumerate(self._columns)]
         rows = (b"<row>" + b"".join(forms) + b"</row>") * len(block) % tuple(cells)
         return rows.replace(_TEXT % b"", _EMPTY)
@@ -153,7 +153,7 @@ class _RowWriter:
 
 def _has_any(edges: list[bytes], cells: list[bytes]) -> bool:
     joined = b"\t%b\t" % b"\t".join(cells)
-    return any(edge.replace(b"\n", b"\t") in joined for edge in edges)
+    return any(edge in joined for edge in edges)
 
 
 def cut(text: str) -> str:
