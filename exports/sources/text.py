@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,10 +56,8 @@ def _csv_cells(column: Sequence[Any], dialect: Dialect) -> list[str]:
     special = [character for character in (dialect.delimiter, '"', "\n", "\r") if character in joined]
     if not special:
         return cells
-    if len(special) == 1:
-        (only,) = special
-        return [_quoted(cell) if only in cell else cell for cell in cells]
-    return [_quoted(cell) if any(character in cell for character in special) else cell for cell in cells]
+    is_special = re.compile(f"[{''.join(map(re.escape, special))}]").search
+    return [_quoted(cell) if is_special(cell) else cell for cell in cells]
 
 
 def _quoted(cell: str) -> str:
