@@ -95,11 +95,11 @@ TABLE: dict[str, Row] = {
     "calendars": OWN,
     "case-services": OWN,
     "users": OWN,
-    "scheduled-tasks": SIGNED_IN | {"GET": "401 200 200 200 200 200 200 200", "POST": "401 404 403 403 201 403 404 404"},
+    "scheduled-tasks": READ | {"POST": "401 404 403 403 201 403 404 404"},
     "scheduled-task": READ | {"PUT": "401 404 403 403 200 403 404 404", "DELETE": "401 404 403 403 204 403 404 404"},
     "scheduled-task-url": READ,
     "scheduled-task-execute": MOVE,
-    "segments": SIGNED_IN | {"GET": "401 200 200 200 200 200 200 200", "POST": "401 404 403 201 201 403 404 404"},
+    "segments": READ | {"POST": "401 404 403 201 201 403 404 404"},
     "segment": READ | {"PUT": "401 404 403 200 200 403 404 404", "DELETE": "401 404 403 403 204 403 404 404"},
     "records": SIGNED_IN | {"PUT": "401 404 403 200 200 403 404 404"},
     # A link signed for each asker (for the anonymous: none of ours).
