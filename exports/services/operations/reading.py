@@ -15,6 +15,7 @@ from taskexport.errors import NotFound
 from tasks import access
 from tasks.access import Action
 
+NEVER_MISSING = {"created_at", "updated_at", "task_id", "status", "handler"}
 PENDING, RUNNING = "pending", "running"
 # The contract's field: the column or annotation that it is.
 FIELDS = {
@@ -46,6 +47,11 @@ def _response() -> Case:
 def rows() -> QuerySet[Operation]:
     """All operations with their `response` as it is now."""
     return Operation.objects.annotate(response=_response())
+
+
+def listed(user: Any) -> QuerySet[Operation]:
+    """Those of the user's organizations, for long lists."""
+    return access.listed_for(rows(), user)
 
 
 def visible(user: Any, action: Action = Action.READ) -> QuerySet[Operation]:
@@ -91,8 +97,10 @@ def ordered(mine: QuerySet[Operation], sort: str) -> QuerySet[Operation]:
     name, downwards = sort.removeprefix("-"), sort.startswith("-")
     column = F(FIELDS[name])
     order = column.desc(nulls_last=True) if downwards else column.asc(nulls_last=True)
-    if name in {"created_at", "task_id"}:  # never null, and so an index serves
+    if name in NEVER_MISSING:  # and so an index serves
         order = column.desc() if downwards else column.asc()
+    if name in {"status", "handler"}:  # few values with many rows each: the newest first
+        return mine.order_by(order, *(("created_at", "pk") if downwards else ("-created_at", "-pk")))
     return mine.order_by(order, "-pk" if downwards else "pk")
 
 
