@@ -5,7 +5,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check -q
 PYTEST := $(PY) -m pytest
 .DEFAULT_GOAL := help
-.PHONY: help demo run seed test test-long bench openapi lint lock system-deps clean
+.PHONY: help demo run seed test test-long bench bench-lists openapi lint lock system-deps clean
 
 demo run seed openapi lint: export TASKEXPORT_ENV := development
 
@@ -33,6 +33,9 @@ test-long: .venv/.test ## the tests that take minutes, on both databases
 
 bench: .venv/.bench ## our speed beside our peers' and psql's, on ROWS=1000000 tasks; GROWTH=1: ours at a tenth and five times as many too
 	@$(PY) -m benchmarks.run --rows $(or $(ROWS),1000000) $(if $(filter-out 0,$(GROWTH)),--growth) $(if $(ONLY),--only $(ONLY))
+
+bench-lists: .venv/.test ## how long each list and read takes with ROWS=1000000 tasks and as many jobs in one organization
+	@$(PY) -m benchmarks.lists --rows $(or $(ROWS),1000000)
 
 openapi: .venv/.runtime ## write docs/openapi.yaml anew
 	$(PY) manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml

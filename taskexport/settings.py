@@ -161,6 +161,8 @@ CACHES = {
     # Throttles count here: with several web processes give them a shared one, such as
     # dbcache://throttles, after `manage.py createcachetable`.
     "default": env.cache_url_config(_text("CACHE_URL", "locmemcache://taskexport")),
+    # Of long lists; apart, so that whoever asks for many of them pushes no throttle out.
+    "totals": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "totals"},
     "queue": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "queue"},  # django-q2's own statistics
 }
 
