@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import tempfile
 import time
 from pathlib import Path
 from typing import BinaryIO
@@ -15,7 +16,6 @@ from typing import BinaryIO
 from django.conf import settings
 
 RECEIPT = ".receipt.json"  # behind a file's key
-FREE_BYTES = 64 * 1024 * 1024  # below this the disk counts as full before it is
 
 
 def _directory(path: Path) -> Path:
@@ -43,8 +43,21 @@ def delete_old_spools(suffix: str, seconds: int) -> int:
 
 def require_space() -> None:
     """Raises OSError when the disk is nearly full: better not to start than to fail half way."""
-    if shutil.disk_usage(_directory(settings.SPOOL_ROOT)).free < FREE_BYTES:
+    if not has_space():
         raise OSError("no space left for exports")
+
+
+def has_space() -> bool:
+    """Whether the disk below VAR has room for another file."""
+    return bool(shutil.disk_usage(_directory(settings.SPOOL_ROOT)).free >= settings.FREE_BYTES)
+
+
+def check() -> None:
+    """Raises OSError unless a small file can be spooled and stored now."""
+    require_space()
+    for folder in (settings.SPOOL_ROOT, settings.FILES_ROOT):
+        with tempfile.TemporaryFile(dir=_directory(folder)) as file:
+            file.write(b"ready")
 
 
 def _path(key: str) -> Path:

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from exports import storage
 from exports.models import JobAttempt, TickLease
-from exports.services import jobs, litter, notifications, uploads
+from exports.services import jobs, litter, notifications, readiness, uploads
 from exports.services.imports import running
 from exports.services.imports import uploads as import_uploads
 from exports.services.schedules import firing, settling
@@ -34,6 +34,7 @@ def tick(holder: str) -> dict[str, int]:
         "settled": settling.settle,
         "fired": firing.fire_due,
         "rung": jobs.ring_for_waiting,
+        "probed": readiness.send_probes,
         "imports_reaped": running.reap,
         "imports_rung": running.ring_for_waiting,
         "swept": sweep,

@@ -10,12 +10,13 @@ from exports.services.jobs.leases import reap
 from exports.services.jobs.moving import require_version
 from exports.services.jobs.people import again, cancel, create, delete, needed, pin, require_create, retry, start, unpin
 from exports.services.jobs.reading import get, may_change, may_make_again, percent, queue_position, visible
-from exports.services.jobs.ringing import ring, ring_for_waiting, ring_if_waiting
+from exports.services.jobs.ringing import QUEUE, ring, ring_for_waiting, ring_if_waiting, waiting
 from exports.services.jobs.working import BACKOFF_MAX_SECONDS, MAX_FAULTS, Claim, beat, claim, fail, give_back, holds, publish, refuse, run_rights
 
 __all__ = [
     "BACKOFF_MAX_SECONDS",
     "MAX_FAULTS",
+    "QUEUE",
     "Claim",
     "again",
     "beat",
@@ -51,4 +52,5 @@ __all__ = [
     "take",
     "unpin",
     "visible",
+    "waiting",
 ]
