@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -67,6 +68,41 @@ def _path(key: str) -> Path:
     return path
 
 
+def walk(after: str = "") -> Iterator[tuple[str, float]]:
+    """Every stored key behind this one, in order, and when it was last changed, in seconds since 1970."""
+
+    def visit(folder: Path, prefix: str) -> Iterator[tuple[str, float]]:
+        with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+            # As the keys are ordered: a folder's name ends in a slash there.
+            for name, entry in sorted((entry.name + "/" * entry.is_dir(follow_symlinks=False), entry) for entry in entries):
+                key = prefix + name
+                if name.endswith("/") and (key > after or after.startswith(key)):
+                    yield from visit(Path(entry.path), key)
+                elif not name.endswith("/") and key > after:
+                    with contextlib.suppress(FileNotFoundError):
+                        yield key, entry.stat(follow_symlinks=False).st_mtime
+
+    return visit(settings.FILES_ROOT, "")
+
+
+def delete_unfinished(seconds: int) -> int:
+    """Ends uploads to the storage that were begun so long ago and never finished; how many. A disk has none."""
+    return 0
+
+
+def delete_key(key: str) -> None:
+    """Removes what is stored at exactly this key, and the directories it leaves empty."""
+    path = _path(key)
+    path.unlink(missing_ok=True)
+    _delete_empty(path)
+
+
+def _delete_empty(path: Path) -> None:
+    with contextlib.suppress(OSError):  # not empty: somebody else's attempt
+        for directory in (path.parent, path.parent.parent):
+            directory.rmdir()
+
+
 def put(spool: Path, key: str, receipt: bytes = b"") -> None:
     """Moves a finished spool file to its key, durably and at once: the key holds all of it or does not exist. Its receipt is there first.
 
@@ -96,12 +132,8 @@ def open_file(key: str) -> BinaryIO:
 
 def delete(key: str) -> None:
     """Removes a stored file with its receipt and the directories they leave empty; one that is gone already is fine."""
-    path = _path(key)
-    path.unlink(missing_ok=True)
     _path(key + RECEIPT).unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # not empty: somebody else's attempt
-        for directory in (path.parent, path.parent.parent):
-            directory.rmdir()
+    delete_key(key)
 
 
 def delete_folder(prefix: str) -> int:

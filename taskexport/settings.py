@@ -316,6 +316,7 @@ READY_WAIT_MINUTES = _number("READY_WAIT_MINUTES", 60, minimum=1)  # a job that 
 FREE_BYTES = _number("FREE_MB", 64, minimum=1) * 1024 * 1024  # below this the disk counts as full before it is
 RUN_SECONDS = 3300  # below the queue's own timeout, which would kill the process instead of ending the run
 FILE_DAYS = _number("FILE_DAYS", 30, minimum=1)
+PRUNE_DAYS = _number("PRUNE_DAYS", 365, minimum=1)  # what ended before is forgotten, with all that hangs on it
 LINK_SECONDS = 3600
 
 # Files go to a bucket where one is named, and to FILES_ROOT where none is.

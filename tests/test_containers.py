@@ -24,6 +24,13 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
 PRODUCTION = {"TASKEXPORT_ENV": "production", "SECRET_KEY": "k" * 20 + "9-aZ" * 12, "ALLOWED_HOSTS": "exports.example.com"}
 
 
+def found(pattern: str, text: str) -> str:
+    """The one group of the pattern."""
+    match = re.search(pattern, text, re.MULTILINE)
+    assert match
+    return match[1]
+
+
 def test_every_service_of_ours_stops_in_order() -> None:
     services = COMPOSE["services"]
     assert set(services) == {"postgres", "s3", "migrate", "web", "exports", "control"}
@@ -32,7 +39,7 @@ def test_every_service_of_ours_stops_in_order() -> None:
         assert service["init"] is True
         assert "stop_grace_period" in service
         assert service["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
-    minutes = int(re.fullmatch(r"(\d+)m", services["exports"]["stop_grace_period"])[1])
+    minutes = int(found(r"^(\d+)m$", services["exports"]["stop_grace_period"]))
     assert minutes * 60 > settings.RUN_SECONDS
     for name in ("exports", "control"):
         assert services[name]["environment"]["Q_CLUSTER_NAME"] == name
@@ -60,10 +67,10 @@ def test_the_image_s_commands_run(process_env: dict[str, str], tmp_path: Path) -
     env = {**os.environ, **PRODUCTION, **process_env, "VAR": str(tmp_path / "var"), "STATIC_ROOT": str(tmp_path / "static")}
     static = subprocess.run([sys.executable, processes.MANAGE, "collectstatic", "--noinput", "-v", "0"], env=env, capture_output=True, text=True)
     assert (static.returncode, static.stderr) == (0, "")
-    command = json.loads(re.search(r"^CMD (\[.*\])$", DOCKERFILE, re.MULTILINE)[1])
+    command = json.loads(found(r"^CMD (\[.*\])$", DOCKERFILE))
     port = processes.free_port()
     command = [sys.executable, "-m", *(f"127.0.0.1:{port}" if part == "0.0.0.0:8000" else part for part in command)]
-    check = json.loads(re.search(r"HEALTHCHECK .*? CMD (\[.*\])$", DOCKERFILE, re.MULTILINE)[1])
+    check = json.loads(found(r"HEALTHCHECK .*? CMD (\[.*\])$", DOCKERFILE))
     check = [sys.executable, *(part.replace(":8000/", f":{port}/") for part in check[1:])]
     web = processes.start(command, env, tmp_path / "web.log")
     try:

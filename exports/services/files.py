@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from exports import storage
-from exports.models import Download, ExportFile, ExportJob
+from exports.models import Download, ExportFile, ExportJob, Runner
 from exports.states import JobStatus
 from taskexport.errors import Conflict, Forbidden, Gone, NotFound
 from tasks import access
@@ -71,10 +71,16 @@ def of_job(job: ExportJob) -> ExportFile:
 def require_present(file: ExportFile) -> ExportFile:
     """The file itself. Raises Gone once it has expired."""
     if file.key.endswith(NOT_KEPT):
-        raise Gone("A direct export's file went to whoever asked for it and is not kept.", code="file_not_kept")
+        raise Gone("A direct export's file went to whoever asked for it and is not kept; ask for it again.", code="file_not_kept")
     if not file.is_present:
-        raise Gone("The file has expired. Make it again with POST …/again: that runs the same frozen spec.", code="file_expired")
+        raise Gone(f"The file has expired. {_how_again(file)}", code="file_expired")
     return file
+
+
+def _how_again(file: ExportFile) -> str:
+    if file.job.runner == Runner.WEB:
+        return "It was made in the request that asked for it; ask again in the same way."
+    return "Make it again with POST …/again: that runs the same frozen spec."
 
 
 def open_stored(file: ExportFile) -> BinaryIO:
@@ -82,7 +88,7 @@ def open_stored(file: ExportFile) -> BinaryIO:
     try:
         return storage.open_file(file.key)
     except FileNotFoundError:
-        raise Gone("The file is gone from the storage. Make it again with POST …/again.", code="file_missing") from None
+        raise Gone(f"The file is gone from the storage. {_how_again(file)}", code="file_missing") from None
 
 
 def log_download(user: Any, file: ExportFile, door: str) -> None:

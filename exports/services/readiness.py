@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -63,7 +64,7 @@ def look(*names: str) -> list[Check]:
         "storage": _storage,
         "waiting": _waiting,
         "tick": _tick,
-        **{f"queue_{cluster}": lambda cluster=cluster: _queue(cluster) for cluster in CLUSTERS},
+        **{f"queue_{cluster}": partial(_queue, cluster) for cluster in CLUSTERS},
     }
     found: list[Check] = []
     for name, check in checks.items():

@@ -7,7 +7,7 @@ short transaction. A stale worker fails at the UPDATE, whatever it believes.
 from exports.services.jobs.direct import begin_direct
 from exports.services.jobs.external import report_failed, report_progress, require_uploader, take
 from exports.services.jobs.leases import reap
-from exports.services.jobs.moving import require_version
+from exports.services.jobs.moving import record, require_version
 from exports.services.jobs.people import again, cancel, create, delete, needed, pin, require_create, retry, start, unpin
 from exports.services.jobs.reading import get, may_change, may_make_again, percent, queue_position, visible
 from exports.services.jobs.ringing import QUEUE, ring, ring_for_waiting, ring_if_waiting, waiting
@@ -37,6 +37,7 @@ __all__ = [
     "publish",
     "queue_position",
     "reap",
+    "record",
     "refuse",
     "report_failed",
     "report_progress",
