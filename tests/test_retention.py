@@ -240,7 +240,7 @@ def test_old_bytes_without_a_row_are_swept_and_nothing_else(acme: Organization, 
     gone = make_job(acme, admin)
     publish(gone)
     ExportFile.objects.filter(job=gone).update(deleted_at=Now())
-    upload = Upload.objects.create(organization=acme, created_by=admin, expires_at=timezone.now())
+    upload = Upload.objects.create(organization=acme, created_by=admin, expires_at=timezone.now() + timedelta(days=1))
     named = [job.file.key, f"{open_.key_prefix}/file.csv.zip", upload.key]
     orphans = [
         gone.file.key,
