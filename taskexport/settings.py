@@ -309,6 +309,9 @@ SITE_URL = _text("SITE_URL", f"https://{ALLOWED_HOSTS[0].lstrip('*.')}" if PRODU
 FILES_ROOT = VAR / "files"  # never below a static or media URL; directories 0700, files 0600
 SPOOL_ROOT = VAR / "spool"
 MAX_RUNNING = _number("MAX_RUNNING", 2, minimum=1)  # running jobs of one organization at once
+# An organization's own values, where it has some, go before these two; 0: no limit.
+ROWS_A_DAY = _number("ROWS_A_DAY", 500_000_000)  # exported in 24 hours
+KEPT_MB = _number("KEPT_MB", 200 * 1024)  # of files kept at once
 DIRECT_ROWS = _number("DIRECT_ROWS", 100_000, minimum=1)  # the largest export inside a request
 TASK_EXPORT_ROWS = 1_000_000  # contract 4's largest XLSX and JSON
 LEASE_SECONDS = _number("LEASE_SECONDS", 60, minimum=5)

@@ -16,7 +16,7 @@ from django_q.tasks import async_task
 
 from exports import storage
 from exports.models import ExportJob, JobAttempt, QueueProbe, Runner, TaskImport, TickLease
-from exports.services import jobs
+from exports.services import jobs, limits
 from exports.states import JobStatus
 from taskexport.logs import where
 
@@ -100,8 +100,8 @@ def _waiting() -> Check:
     """How long the oldest job waits that a worker should take; one that waits for its organization's other jobs does not count."""
     running = ExportJob.objects.filter(status=JobStatus.IN_PROGRESS, runner=Runner.INTERNAL).order_by()
     counts = dict(running.values_list("organization").annotate(Count("pk")))
-    first = jobs.waiting().order_by().values_list("organization").annotate(Min("available_at")).annotate(now=Now())
-    waits = [(now - since).total_seconds() for organization_id, since, now in first if counts.get(organization_id, 0) < settings.MAX_RUNNING]
+    first = jobs.waiting().order_by().values_list("organization", "organization__max_running").annotate(Min("available_at")).annotate(now=Now())
+    waits = [(now - since).total_seconds() for one, own, since, now in first if counts.get(one, 0) < limits.max_running(own)]
     seconds = max(0, int(max(waits, default=0)))
     is_ok = seconds <= settings.READY_WAIT_MINUTES * 60
     return Check("waiting", is_ok, "" if is_ok else "jobs wait for too long: start more workers", seconds)
