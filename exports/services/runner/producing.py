@@ -66,7 +66,7 @@ def produce(claim: Claim, pulse: Pulse) -> tuple[ExportFile, list[Issue]]:
         name = f"{_stem(job, spec)}.{extension}"
         receipt = receipts.sign(receipt_of(claim, spec, name, spooled))
         key = f"{claim.attempt.key_prefix}/{name}"
-        storage.put(spool, key, json.dumps(receipt, ensure_ascii=False, indent=1).encode())
+        storage.put(spool, key, json.dumps(receipt, ensure_ascii=False, indent=1).encode(), pulse.beat)
     finally:
         spool.unlink(missing_ok=True)
     file = ExportFile(
