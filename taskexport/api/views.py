@@ -8,7 +8,7 @@ from typing import Any
 
 from django.urls import URLPattern, path
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from drf_spectacular.utils import OpenApiResponse
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -141,3 +141,8 @@ _MEANINGS = {
 def documented_errors(*statuses: int) -> dict[int, OpenApiResponse]:
     """These statuses for the OpenAPI document."""
     return {status: OpenApiResponse(ErrorBody, _MEANINGS[status]) for status in statuses}
+
+
+def number_parameter(name: str, most: int, description: str = "", *, least: int = 1) -> OpenApiParameter:
+    """A parameter of the query that `whole_number` reads, for the OpenAPI document."""
+    return OpenApiParameter(name, {"type": "integer", "minimum": least, "maximum": most}, description=description)

@@ -22,6 +22,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--cases", type=int, default=500, help="at least as many calls (500)")
     parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--every", type=int, default=1)
     arguments, more = parser.parse_known_args()
     with tempfile.TemporaryDirectory(prefix="fuzz-", ignore_cleanup_errors=True) as name, postgres.running() as url:
         folder = Path(name)
@@ -36,18 +37,20 @@ def main() -> int:
         }
         from tests.fuzz import rows  # it imports models, so only now
 
-        os.environ |= rows.make(folder)
-        (folder / "schemathesis.toml").write_text((HERE / "schemathesis.toml").read_text())
+        os.environ |= rows.make(folder) | {"SCHEMATHESIS_HOOKS": str(HERE / "hooks.py"), "FUZZ_COVERAGE_EVERY": str(arguments.every)}
         port = processes.free_port()
         with processes.service(port, {}, folder / "log", clusters=()) as service:
-            command = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(folder / "schemathesis.toml"), "run"]
+            command = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(HERE / "schemathesis.toml"), "run"]
             command += [str(processes.ROOT / "docs" / "openapi.yaml"), "--url", service.url, "--seed", str(arguments.seed), *more]
             done = subprocess.run(command, cwd=folder, check=False)
-        log = (folder / "log" / "web.log").read_text()
-        print(log[-2000:])
-        for report in folder.glob("**/report.json"):
-            print(report, report.stat().st_size)
-            Path("/tmp/h-fuzz-report.json").write_text(report.read_text())
+        report = json.loads((folder / "report.json").read_text()) if (folder / "report.json").exists() else {}
+    calls = report.get("test_cases", {}).get("generated", 0)
+    if os.environ.get("FUZZ_RATES"):
+        for op, v in report["valid_rates"].items():
+            print(op, {k: (x["accepted"], x["unreachable"], x["conflicts"], x["rejected"]) for k, x in v.items()})
+    if done.returncode == 0 and calls < arguments.cases:
+        print(f"Only {calls} calls were made, not {arguments.cases}.")
+        return 1
     return done.returncode
 
 

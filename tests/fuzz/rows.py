@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,11 @@ from django.db import connections
 
 django.setup()
 
-from exports.models import ExportFile, Operation  # noqa: E402
+from exports.models import Operation  # noqa: E402
 from exports.services import configs, segments  # noqa: E402
 from exports.states import JobStatus  # noqa: E402
 from tasks import demo, demo_people  # noqa: E402
-from tasks.models import Case, Organization, Subject, Task, User  # noqa: E402
+from tasks.models import Calendar, Case, CaseService, Organization, Subject, Task, User  # noqa: E402
 from tests.api import make_job  # noqa: E402
 from tests.scheduling import SEGMENT, make_schedule  # noqa: E402
 
@@ -29,7 +28,7 @@ EACH = 12  # enough for the calls that delete or finish one
 
 
 def make(folder: Path) -> dict[str, str]:
-    """Fills the empty database. Returns the sign-in as variables of the environment; ids go to a file per kind in the folder."""
+    """Fills the empty database. Returns, as variables of the environment, the sign-in and where in the folder the ids are."""
     call_command("migrate", verbosity=0)
     acme, globex, _, _ = demo_people.make_people()
     email, password = demo_people.PEOPLE["admin"]
@@ -42,20 +41,31 @@ def make(folder: Path) -> dict[str, str]:
     demo.make_tasks(acme, 60)
     case = Case.objects.create(pk=EXAMPLE_CASE, organization=acme, name="C-245")
     Subject.objects.create(pk=EXAMPLE_SUBJECT, organization=acme, case=case, name="The example's")
-    dictionaries = {
-        "organizations": [acme.uuid, acme.pk],
-        "chains": [acme.pk],
-        "jobs": [make_job(acme, user, status).pk for status in JobStatus for _ in range(EACH)],
-        "case_tasks": Task.objects.filter(organization=acme).order_by("pk").values_list("pk", flat=True),
-        "configs": [configs.create(user, acme, {"name": f"config {number}", "columns": ["id", "title"]}).pk for number in range(EACH)],
-        "segments": [segments.create(user, acme, f"segment {number}", SEGMENT).pk for number in range(EACH)],
-        "schedules": [make_schedule(user, acme).pk for _ in range(EACH)],
-    }
     for number in range(EACH):
         Operation.objects.create(organization=acme, user=user, handler="erp-sync", entity_id=number)
-    dictionaries["operations"] = Operation.objects.order_by("?").values_list("pk", flat=True)
-    assert ExportFile.objects.exists()
-    for name, values in dictionaries.items():
-        (folder / f"{name}.txt").write_text("".join(f"{json.dumps(str(value))}\n" for value in values))
+    made_configs = [configs.create(user, acme, {"name": f"config {number}", "columns": ["id", "title"]}).pk for number in range(EACH)]
+    ids = {
+        "org_id": [acme.uuid],
+        "X-Organization": [acme.uuid, acme.pk],
+        "chain": [acme.pk],
+        "platform_id": [acme.platform_id],
+        "job_id": [make_job(acme, user, status).pk for status in JobStatus for _ in range(EACH)],
+        "v1 task_id": _keys(Task, acme),
+        "v2 task_id": _keys(Operation, acme),
+        "config_id": made_configs,
+        "exportConfigId": made_configs,
+        "segment_id": [segments.create(user, acme, f"segment {number}", SEGMENT).pk for number in range(EACH)],
+        "schedule_id": [make_schedule(user, acme).pk for _ in range(EACH)],
+        "index": ["tasks", "users", "transactions"],
+        "casefile_id": [EXAMPLE_CASE],
+        "subject_id": [EXAMPLE_SUBJECT],
+        "case_service_id": _keys(CaseService, acme),
+        "calendar_id": _keys(Calendar, acme),
+    }
     connections.close_all()
-    return {"FUZZ_EMAIL": email, "FUZZ_PASSWORD": password}
+    (folder / "ids.json").write_text(json.dumps(ids, default=str))
+    return {"FUZZ_EMAIL": email, "FUZZ_PASSWORD": password, "FUZZ_IDS": str(folder / "ids.json")}
+
+
+def _keys(model: Any, organization: Organization) -> list[Any]:
+    return list(model.objects.filter(organization=organization).order_by("pk").values_list("pk", flat=True))
