@@ -1,4 +1,4 @@
-"""What schemathesis is told beyond its file of settings: which of its calls to leave out, and the ids of rows that there are."""
+"""What schemathesis is told beyond its file of settings: which calls to leave out, and values that the service knows."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ import schemathesis
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.generation.meta import TestPhase
 
-IDS: dict[str, list[Any]] = json.loads(Path(os.environ["FUZZ_IDS"]).read_text())
+VALUES: dict[str, list[Any]] = json.loads(Path(os.environ["FUZZ_VALUES"]).read_text())
 COVERAGE_EVERY = int(os.environ["FUZZ_COVERAGE_EVERY"])
-AS_MADE_UP = 8  # one in so many calls keeps the id that was made up, which no row has
+AS_MADE_UP = 8  # one in so many values stays as it was made up, although the service knows no such row or word
+# What is refused unless an answer before gave it; the stateful phase has such answers.
+OFTEN_LEFT_OUT = {"If-Match", "cursor", "version_rev"}
 _seen = 0
 
 
@@ -30,15 +32,13 @@ def filter_case(context: Any, case: schemathesis.Case) -> bool:
 
 @schemathesis.hook
 def map_case(context: Any, case: schemathesis.Case) -> schemathesis.Case:
-    """Puts ids of rows in the place of made-up ones that are well formed: else nearly every answer would be 404."""
-    if case.meta is None or case.meta.phase.name is TestPhase.STATEFUL:  # whose ids come from the answers before
+    """Puts ids of rows and known words in the place of well-formed but made-up ones, which would all be answered 404 or 400."""
+    if case.meta is None or case.meta.phase.name is TestPhase.STATEFUL:
         return case
     # Not at random: hypothesis repeats a call while it looks for a shorter one.
-    place = zlib.crc32(repr((case.method, case.path, case.path_parameters, case.query, case.body)).encode(errors="surrogatepass"))
-    if place % AS_MADE_UP == 0:
-        return case
-    kind = case.path.split("/")[2]  # /api/v1/tasks: a task_id is not the same everywhere
-    for location, container in (
+    made_up = repr((case.method, case.path, case.path_parameters, case.query, case.headers, case.body)).encode(errors="surrogatepass")
+    scopes = (case.path, case.path.split("/")[2])  # /api/v1/…: the same name means other things elsewhere
+    for location, values in (
         (ParameterLocation.PATH, case.path_parameters),
         (ParameterLocation.QUERY, case.query),
         (ParameterLocation.HEADER, case.headers),
@@ -46,19 +46,28 @@ def map_case(context: Any, case: schemathesis.Case) -> schemathesis.Case:
     ):
         component = case.meta.components.get(location)
         if component is not None and component.mode.is_positive:
-            _fill(container, kind, place // AS_MADE_UP)
+            _fill(values, scopes, made_up)
     return case
 
 
-def _fill(container: Any, kind: str, place: int) -> None:
-    if isinstance(container, list):
-        for value in container:
-            _fill(value, kind, place)
-    elif hasattr(container, "items"):
-        for name, value in list(container.items()):
-            known = IDS.get(f"{kind} {name}") or IDS.get(name)
-            if known and not isinstance(value, dict | list):
-                chosen = known[place % len(known)]
-                container[name] = str(chosen) if isinstance(value, str) else chosen
-            else:
-                _fill(value, kind, place)
+def _fill(values: Any, scopes: tuple[str, ...], made_up: bytes) -> None:
+    if isinstance(values, list):
+        for value in values:
+            _fill(value, scopes, made_up)
+    if not hasattr(values, "items"):
+        return
+    for name, value in list(values.items()):
+        known = next((VALUES[key] for key in (*(f"{scope} {name}" for scope in scopes), name) if key in VALUES), None)
+        place = zlib.crc32(name.encode(errors="surrogatepass"), zlib.crc32(made_up))
+        if place % AS_MADE_UP == 0 or value is None:
+            continue
+        if name in OFTEN_LEFT_OUT:
+            del values[name]
+        elif known:
+            chosen = known[place // AS_MADE_UP % len(known)]
+            # An id is a number here and a text there.
+            values[name] = str(chosen) if isinstance(value, str) else chosen
+            if name == "file":
+                values[name] = chosen.encode("latin-1")
+        else:
+            _fill(value, scopes, made_up)

@@ -13,18 +13,41 @@ from django.db import connections
 
 django.setup()
 
-from exports.models import Operation  # noqa: E402
+from exports.api.scheduled_tasks.shapes import INDEXES  # noqa: E402
+from exports.cells import DATE_FORMATS  # noqa: E402
+from exports.datasets import DATASETS  # noqa: E402
+from exports.formats import FORMATS  # noqa: E402
+from exports.models import Operation, Runner  # noqa: E402
 from exports.services import configs, segments  # noqa: E402
+from exports.services.specs import TYPES  # noqa: E402
 from exports.states import JobStatus  # noqa: E402
-from tasks import demo, demo_people  # noqa: E402
-from tasks.models import Calendar, Case, CaseService, Organization, Subject, Task, User  # noqa: E402
-from tests.api import make_job  # noqa: E402
+from tasks import demo, demo_people, sessions  # noqa: E402
+from tasks.models import Calendar, Case, CaseService, Member, Organization, Subject, Task, User  # noqa: E402
+from tests.api import make_job, zipped  # noqa: E402
 from tests.scheduling import SEGMENT, make_schedule  # noqa: E402
 
 # What the document's examples name, so that they are answered in full.
 EXAMPLE_ORGANIZATION = uuid.UUID("3fa85f64-5717-4562-b3fc-2c963f66afa6")
 EXAMPLE_CASE, EXAMPLE_SUBJECT = 245, 209
 EACH = 12  # enough for the calls that delete or finish one
+DAYS = ["2024-01-01", "2030-01-31T23:59:59Z"]
+# Of what the document says in words alone.
+WORDS: dict[str, list[Any]] = {
+    "timezone": ["UTC", "Europe/Amsterdam"],
+    "v1 type": list(TYPES),
+    "v1 format": list(FORMATS),
+    "v1 date_format": list(DATE_FORMATS),
+    "v1 dataset": list(DATASETS),
+    "v1 columns": [["id", "title"], ["reference"]],
+    "v1 filter": [{}],
+    "/api/v1/export-jobs sort": [[{"column": "id", "direction": "desc"}]],
+    "index": list(INDEXES),
+    "export_index": list(INDEXES),
+    "export_format": ["csv", "json", "xlsx", "ndjson"],
+    "due_on": DAYS[:1],
+    "repeat": ["daily", "weekly"],
+    **dict.fromkeys(("creation_start_date", "creation_end_date", "once", "alert_at", "created_from", "created_to"), DAYS),
+}
 
 
 def make(folder: Path) -> dict[str, str]:
@@ -44,27 +67,35 @@ def make(folder: Path) -> dict[str, str]:
     for number in range(EACH):
         Operation.objects.create(organization=acme, user=user, handler="erp-sync", entity_id=number)
     made_configs = [configs.create(user, acme, {"name": f"config {number}", "columns": ["id", "title"]}).pk for number in range(EACH)]
-    ids = {
+    values: dict[str, list[Any]] = WORDS | {
+        "/api/token email": [email],
+        "/api/token password": [password],
+        "/api/token/refresh refresh": [sessions.sign_in(None, email, password)["refresh"] for _ in range(EACH)],
+        "/api/token/revoke refresh": [sessions.sign_in(None, email, password)["refresh"] for _ in range(EACH)],
         "org_id": [acme.uuid],
-        "X-Organization": [acme.uuid, acme.pk],
+        "X-Organization": [str(acme.uuid), str(acme.pk)],
         "chain": [acme.pk],
         "platform_id": [acme.platform_id],
-        "job_id": [make_job(acme, user, status).pk for status in JobStatus for _ in range(EACH)],
+        "job_id": [make_job(acme, user, status, runner=runner).pk for status in JobStatus for runner in Runner for _ in range(EACH // 2)],
         "v1 task_id": _keys(Task, acme),
         "v2 task_id": _keys(Operation, acme),
+        "/api/v2/task/update id": _keys(Operation, acme),
         "config_id": made_configs,
         "exportConfigId": made_configs,
         "segment_id": [segments.create(user, acme, f"segment {number}", SEGMENT).pk for number in range(EACH)],
         "schedule_id": [make_schedule(user, acme).pk for _ in range(EACH)],
-        "index": ["tasks", "users", "transactions"],
         "casefile_id": [EXAMPLE_CASE],
         "subject_id": [EXAMPLE_SUBJECT],
         "case_service_id": _keys(CaseService, acme),
         "calendar_id": _keys(Calendar, acme),
+        "users_list": [[pk] for pk in _keys(Member, acme)],
+        "flowIds": [[]],
+        "/api/v1/uploads file": ["reference,title\nR-1,One\n"],
+        "file": [zipped().decode("latin-1")],
     }
     connections.close_all()
-    (folder / "ids.json").write_text(json.dumps(ids, default=str))
-    return {"FUZZ_EMAIL": email, "FUZZ_PASSWORD": password, "FUZZ_IDS": str(folder / "ids.json")}
+    (folder / "values.json").write_text(json.dumps(values, default=str))
+    return {"FUZZ_EMAIL": email, "FUZZ_PASSWORD": password, "FUZZ_VALUES": str(folder / "values.json")}
 
 
 def _keys(model: Any, organization: Organization) -> list[Any]:
