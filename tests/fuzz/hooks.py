@@ -15,8 +15,8 @@ from schemathesis.generation.meta import TestPhase
 VALUES: dict[str, list[Any]] = json.loads(Path(os.environ["FUZZ_VALUES"]).read_text())
 COVERAGE_EVERY = int(os.environ["FUZZ_COVERAGE_EVERY"])
 AS_MADE_UP = 8  # one in so many values stays as it was made up, although the service knows no such row or word
-# What is refused unless an answer before gave it; the stateful phase has such answers.
-OFTEN_LEFT_OUT = {"If-Match", "cursor", "version_rev"}
+# What is refused unless an answer before gave it, as the stateful phase has it; and a key that calls before have used up.
+OFTEN_LEFT_OUT = {"Idempotency-Key", "If-Match", "cursor", "version_rev"}
 _seen = 0
 
 
