@@ -17,8 +17,8 @@ from exports.api.scheduled_tasks.shapes import INDEXES  # noqa: E402
 from exports.cells import DATE_FORMATS  # noqa: E402
 from exports.datasets import DATASETS  # noqa: E402
 from exports.formats import FORMATS  # noqa: E402
-from exports.models import Operation, Runner  # noqa: E402
-from exports.services import configs, segments  # noqa: E402
+from exports.models import ExportJob, Operation, Runner  # noqa: E402
+from exports.services import configs, jobs, segments  # noqa: E402
 from exports.services.specs import TYPES  # noqa: E402
 from exports.states import JobStatus  # noqa: E402
 from tasks import demo, demo_people, sessions  # noqa: E402
@@ -41,7 +41,8 @@ WORDS: dict[str, list[Any]] = {
     "v1 columns": [["id", "title"], ["reference"]],
     "v1 filter": [{}],
     "/api/v1/export-jobs sort": [[{"column": "id", "direction": "desc"}]],
-    "index": list(INDEXES),
+    "/api/services/records/{index} index": list(INDEXES),
+    "/api/services/records/{index} records": [[{"external_id": "T-1", "status": "open"}], [{"external_id": "T-2"}]],
     "export_index": list(INDEXES),
     "export_format": ["csv", "json", "xlsx", "ndjson"],
     "due_on": DAYS[:1],
@@ -64,9 +65,9 @@ def make(folder: Path) -> dict[str, str]:
     demo.make_tasks(acme, 60)
     case = Case.objects.create(pk=EXAMPLE_CASE, organization=acme, name="C-245")
     Subject.objects.create(pk=EXAMPLE_SUBJECT, organization=acme, case=case, name="The example's")
-    for number in range(EACH):
-        Operation.objects.create(organization=acme, user=user, handler="erp-sync", entity_id=number)
+    operations = [Operation.objects.create(organization=acme, user=user, handler="erp-sync", entity_id=number).pk for number in range(EACH)]
     made_configs = [configs.create(user, acme, {"name": f"config {number}", "columns": ["id", "title"]}).pk for number in range(EACH)]
+    names = [f"renamed {number}" for number in range(5 * EACH)]
     values: dict[str, list[Any]] = WORDS | {
         "/api/token email": [email],
         "/api/token password": [password],
@@ -76,10 +77,10 @@ def make(folder: Path) -> dict[str, str]:
         "X-Organization": [str(acme.uuid), str(acme.pk)],
         "chain": [acme.pk],
         "platform_id": [acme.platform_id],
-        "job_id": [make_job(acme, user, status, runner=runner).pk for status in JobStatus for runner in Runner for _ in range(EACH // 2)],
+        **_jobs(acme, user),
         "v1 task_id": _keys(Task, acme),
-        "v2 task_id": _keys(Operation, acme),
-        "/api/v2/task/update id": _keys(Operation, acme),
+        "v2 task_id": operations,
+        "/api/v2/task/update id": operations,
         "config_id": made_configs,
         "exportConfigId": made_configs,
         "segment_id": [segments.create(user, acme, f"segment {number}", SEGMENT).pk for number in range(EACH)],
@@ -90,12 +91,36 @@ def make(folder: Path) -> dict[str, str]:
         "calendar_id": _keys(Calendar, acme),
         "users_list": [[pk] for pk in _keys(Member, acme)],
         "flowIds": [[]],
+        "/api/v1/export-jobs/{job_id}/explain task": _keys(Task, acme),
+        "/api/services/segments name": names,
+        "/api/services/segments/{segment_id} name": names,
         "/api/v1/uploads file": ["reference,title\nR-1,One\n"],
         "file": [zipped().decode("latin-1")],
     }
     connections.close_all()
     (folder / "values.json").write_text(json.dumps(values, default=str))
     return {"FUZZ_EMAIL": email, "FUZZ_PASSWORD": password, "FUZZ_VALUES": str(folder / "values.json")}
+
+
+def _jobs(organization: Organization, user: User) -> dict[str, list[Any]]:
+    """Jobs in every state; each call that wants one state finds mostly such jobs, else it would only ever be refused."""
+
+    def some(status: JobStatus, runner: Runner) -> list[Any]:
+        return [make_job(organization, user, status, runner=runner).pk for _ in range(EACH)]
+
+    made = {(status, runner): some(status, runner) for status in JobStatus for runner in Runner}
+    claimed = some(JobStatus.QUEUED, Runner.EXTERNAL)
+    for job in ExportJob.objects.filter(pk__in=claimed):
+        jobs.take(user, job)
+    wanted = {
+        "start": made[JobStatus.NEW, Runner.INTERNAL],
+        "in-progress": made[JobStatus.QUEUED, Runner.EXTERNAL],
+        "retry": made[JobStatus.FAILED, Runner.INTERNAL],
+        **dict.fromkeys(("progress", "done", "failed"), claimed),
+        **dict.fromkeys(("download", "downloads", "receipt", "pin", "explain"), made[JobStatus.DONE, Runner.INTERNAL]),
+    }
+    every = [key for keys in made.values() for key in keys]
+    return {"job_id": every} | {f"/api/v1/export-jobs/{{job_id}}/{call} job_id": keys + every[:: 2 * EACH] for call, keys in wanted.items()}
 
 
 def _keys(model: Any, organization: Organization) -> list[Any]:
