@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import zoneinfo
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -62,13 +62,14 @@ class Style:
 # A cell that starts with one of these may be run by a spreadsheet. Signed numbers and phone numbers may not, and stay.
 # A text that starts with quotes before such a character gets one more, so that taking one away always restores it.
 RISKY = frozenset("=+-@\t\r\n")
+_LOOKED_AT = RISKY | {"'"}
 _HARMLESS = re.compile(r"[+-]?[0-9][0-9 ().]*")
 _QUOTED = re.compile(r"'+[=+\-@\t\r\n]")
 
 
 def guard(text: str) -> str:
     """The text as a cell that no spreadsheet takes for a formula."""
-    if not text or (text[0] not in RISKY and text[0] != "'"):
+    if not text or text[0] not in _LOOKED_AT:
         return text
     if text[0] == "'":
         return "'" + text if _QUOTED.match(text) else text
@@ -266,6 +267,19 @@ def python_text(kind: Kind, style: Style) -> Callable[[Any], Any] | None:
     return plain_kinds.get(kind)
 
 
+def python_column(kind: Kind, style: Style) -> Callable[[Sequence[Any]], Sequence[Any]] | None:
+    """The same for many raw values at once."""
+    render = python_text(kind, style)
+    if render is _guarded:
+        return _guarded_column
+    return None if render is None else lambda values: list(map(render, values))
+
+
 def _guarded(value: str | None) -> str | None:
-    # The common case must stay one look at the first character.
-    return value if not value or (value[0] not in RISKY and value[0] != "'") else guard(value)
+    return guard(value) if value else value
+
+
+def _guarded_column(values: Sequence[str | None]) -> Sequence[str | None]:
+    # One look at the first characters: few columns have any that matters.
+    first = {value[:1] for value in values if value}
+    return values if first.isdisjoint(_LOOKED_AT) else [_guarded(value) for value in values]

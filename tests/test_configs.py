@@ -115,7 +115,7 @@ def plan(transactional_db: None) -> Iterator[type[models.Model]]:
 
     class Plan(models.Model):
         name = models.CharField(max_length=20)
-        config = models.ForeignKey(ExportConfig, models.PROTECT, related_name="+")
+        config = models.ForeignKey(ExportConfig, models.RESTRICT, related_name="+")
 
         class Meta:
             app_label = "exports"

@@ -410,10 +410,12 @@ def test_what_schedules_use_cannot_be_deleted(admin: User, acme: Organization) -
     spec = runs.wish_of(schedule, now()).spec
     assert (spec.config, spec.titles) == ("short", ["id", "title"])
     assert spec.filter == {"all": [{"column": "status", "op": "is", "value": "none"}]}
-    for call in (lambda: configs.delete(admin, config), lambda: segments.delete(admin, segment)):
-        with pytest.raises(Conflict) as refusal:
-            call()
-        assert refusal.value.code == "in_use"
+    with pytest.raises(Conflict, match="export schedule nightly") as refusal:
+        configs.delete(admin, config)
+    assert refusal.value.code == "config_in_use"
+    with pytest.raises(Conflict) as refusal:
+        segments.delete(admin, segment)
+    assert refusal.value.code == "in_use"
     assert (ExportConfig.objects.count(), acme.segments.count()) == (1, 1)
     keeping.delete(admin, schedule)
     configs.delete(admin, config)

@@ -186,7 +186,7 @@ def test_hidden_ones_are_shown_with_history(client_of: ClientOf, acme: Organizat
         ({"sort": "--status"}, "sort"),
         ({"sort": "own_status"}, "sort"),
         ({"history": "yes"}, "history"),
-        ({"filter": {"state": "pending"}}, "state"),
+        ({"filter": {"state": "pending"}}, "filter.state"),
         ({"filter": {"user_id": 7}}, "filter.user_id"),
         ({"filter": {"created_at": "yesterday"}}, "filter.created_at"),
         ({"filter": {"status": None}}, "filter.status"),

@@ -52,6 +52,6 @@ class CsvFormat:
         if spec.options["bom"]:
             yield b"\xef\xbb\xbf"
         if spec.options["header"]:
-            yield csv_block([tuple(guard(title) if style.guard else title for title in spec.titles)], dialect)
+            yield csv_block([[guard(title) if style.guard else title] for title in spec.titles], dialect)
         for block in snapshot.csv_lines(query, style, dialect):
             yield b"".join(block)

@@ -42,12 +42,14 @@ _AS_XML = {
     rb"\v": b"_x000B_",
     rb"\f": b"_x000C_",
 }
-_EMPTY = b"<c/>"
 _TEXT = b'<c t="inlineStr"><is><t>%b</t></is></c>'
-# White space at an element's edges is kept only where it says so: how such a cell shows among others.
 _KEPT_TEXT = b'<c t="inlineStr"><is><t xml:space="preserve">%b</t></is></c>'
-_WHITE = (b" ", b"&#10;", b"&#13;", b"&#9;")
-_EDGES = [edge for end in (b"\t", b"\n") for white in _WHITE for edge in (end + white, white + end)]
+AS_TEXT, KEPT = 2, 3  # marks of a cell; 0 is empty, 1 has something
+TEMPLATES = 4000  # kept at once, a kilobyte each, and those of one more block
+# What needs no look: all but what XML forbids, what COPY escapes, and what looks like an escape of ours.
+_PLAIN = bytes(set(range(32, 256)) - set(b"_\\\xef") | {9, 10})
+# White space at a cell's edge, as such or as a reference, and where the cell is from there. An ordinary semicolon does no harm.
+_EDGES = ((b"\t ", 1), (b"\t&#", 1), (b" \t", 0), (b";\t", 0))
 
 
 class XlsxFormat:
@@ -90,52 +92,77 @@ class XlsxFormat:
 
 
 class _RowWriter:
-    """Turns COPY lines, the row's id behind the columns, into `<row>` elements."""
+    """Turns COPY lines, the row's id behind the columns, into `<row>` elements.
+
+    Each cell has a mark of how it is written, and each row a template by the marks of its cells: few rows differ in these.
+    """
 
     def __init__(self, query: Query, styles: dict[Kind, int], issues: Issues) -> None:
         self._columns = query.columns
         self._issues = issues
-        self._styles = {kind: b' s="%d"' % number for kind, number in styles.items()}
+        typed = {Kind.INTEGER: b"<c><v>%b</v></c>", Kind.DECIMAL: b"<c><v>%b</v></c>"}
+        typed |= {kind: b"<c%s><v>%%b</v></c>" % (b' s="%d"' % number) for kind, number in styles.items()}
+        # By mark: empty, as the column's kind is written, as text, as text whose white space is kept.
+        self._forms = [(b"<c/>%b", typed.get(column.kind, _TEXT), _TEXT, _KEPT_TEXT) for column in self._columns]
+        self._numbers = [number for number, column in enumerate(self._columns) if column.kind in {Kind.INTEGER, Kind.DECIMAL}]
+        self._times = [number for number, column in enumerate(self._columns) if column.kind in styles]
+        self._templates: dict[bytes, bytes] = {}
 
     def xml(self, block: list[bytes]) -> bytes:
         """The rows of these lines."""
         if max(map(len, block)) > CELL_CHARS:
             block = [self._cut_line(line) if len(line) > CELL_CHARS else line for line in block]
         data = b"".join(block)
-        if b"_x" in data:
+        rare = data.translate(None, _PLAIN)  # one look tells what there is to do
+        if b"_" in rare and b"_x" in data:
             data = _LOOKS_ESCAPED.sub(b"_x005F_", data)
-        if len(data.translate(None, _CONTROL)) != len(data) or b"\xef\xbf" in data:
+        if len(rare.translate(None, _CONTROL)) != len(rare) or (b"\xef" in rare and b"\xef\xbf" in data):
             data = _FORBIDDEN.sub(lambda match: b"_x%04X_" % ord(match[0].decode()), data)
         data = data.replace(b"&", b"&amp;").replace(b"<", b"&lt;").replace(b"]]>", b"]]&gt;")
-        if b"\\" in data:
+        if b"\\" in rare:
             data = _ESCAPED.sub(lambda match: _AS_XML[match[0]], data)
-        cells = data.replace(b"\n", b"\t").split(b"\t")
+        data = data.replace(b"\n", b"\t")
+        cells = data.split(b"\t")
         cells.pop()  # behind the last line end
-        width = len(self._columns) + 1  # the row's id
-        del cells[width - 1 :: width]
-        edges = [edge for edge in _EDGES if edge in b"\t%b" % data]
-        forms = [self._form(number, column.kind, cells, edges) for number, column in enumerate(self._columns)]
-        rows = (b"<row>" + b"".join(forms) + b"</row>") * len(block) % tuple(cells)
-        return rows.replace(_TEXT % b"", _EMPTY)
+        width = len(self._columns)
+        marks = bytearray(map(bool, cells))
+        self._mark_kept(data, marks)
+        del cells[width :: width + 1], marks[width :: width + 1]  # the row's id
+        self._mark_odd(cells, marks)
+        found = bytes(marks)
+        keys = [found[start : start + width] for start in range(0, len(found), width)]
+        if len(self._templates) > TEMPLATES:
+            self._templates.clear()
+        for key in set(keys) - self._templates.keys():
+            self._templates[key] = b"<row>%b</row>" % b"".join([forms[mark] for forms, mark in zip(self._forms, key, strict=True)])
+        return b"".join(map(self._templates.__getitem__, keys)) % tuple(cells)
 
-    def _form(self, number: int, kind: Kind, cells: list[bytes], edges: list[bytes]) -> bytes:
-        """The template of a column's cells in this block; where they need several, the cells are rendered here and the template is bare."""
-        mine = cells[number :: len(self._columns)]
-        if kind in {Kind.INTEGER, Kind.DECIMAL}:
-            form = b"<c><v>%b</v></c>"
+    def _mark_kept(self, data: bytes, marks: bytearray) -> None:
+        """Marks cells with white space at an edge: a reader keeps it only where it is told to."""
+        places = [0] if data.startswith((b" ", b"&#")) else []
+        for edge, behind in _EDGES:
+            place = data.find(edge)
+            while place >= 0:
+                places.append(place + behind)
+                place = data.find(edge, place + 1)
+        cell = before = 0
+        for place in sorted(places):
+            cell, before = cell + data.count(b"\t", before, place), place
+            marks[cell] = KEPT
+
+    def _mark_odd(self, cells: list[bytes], marks: bytearray) -> None:
+        """Marks numbers and times that a spreadsheet would not give back: they are written as text."""
+        width = len(self._columns)
+        for number in self._numbers:
+            mine = cells[number::width]
             # A sign, a point and a leading zero are no digits: two more characters are safe, and rounding is the price of none.
-            odd = [cell for cell in mine if len(cell) > EXACT_DIGITS] if max(map(len, mine)) > EXACT_DIGITS else []
-        elif kind in self._styles:
-            form = b"<c%s><v>%%b</v></c>" % self._styles[kind]
+            if max(map(len, mine)) > EXACT_DIGITS:
+                marks[number::width] = bytes([AS_TEXT if len(cell) > EXACT_DIGITS else cell != b"" for cell in mine])
+        for number in self._times:
+            mine = cells[number::width]
             # A serial number holds no hyphen; times that a spreadsheet can't hold come as ISO text.
-            odd = [cell for cell in mine if b"-" in cell] if b"-" in b"".join(mine) else []
-        else:
-            form, odd = _KEPT_TEXT if edges and _has_any(edges, mine) else _TEXT, []
-        if form is _TEXT or not (odd or b"" in mine):
-            return form
-        as_text = frozenset(odd)
-        cells[number :: len(self._columns)] = [(_TEXT if cell in as_text else form) % cell if cell else _EMPTY for cell in mine]
-        return b"%b"
+            if b"-" in b"".join(mine):
+                marks[number::width] = bytes([AS_TEXT if b"-" in cell else cell != b"" for cell in mine])
 
     def _cut_line(self, line: bytes) -> bytes:
         """The line with its cells cut to what a spreadsheet holds, each cut listed as an issue."""
@@ -149,11 +176,6 @@ class _RowWriter:
                     self._issues.add(row_id, column.key, "cell_too_long", text)
                     cells[number] = copy_escaped(shorter).encode()
         return b"\t".join(cells) + b"\n"
-
-
-def _has_any(edges: list[bytes], cells: list[bytes]) -> bool:
-    joined = b"\t%b\t" % b"\t".join(cells)
-    return any(edge.replace(b"\n", b"\t") in joined for edge in edges)
 
 
 def cut(text: str) -> str:

@@ -86,8 +86,8 @@ def delete(user: User, config: ExportConfig) -> None:
     try:
         with transaction.atomic():
             ExportConfig.objects.filter(pk=config.pk).delete()
-    except IntegrityError as error:  # a ProtectedError, but for what came to use it in this very moment
-        users = sorted(f"{each._meta.verbose_name} {each}" for each in getattr(error, "protected_objects", ()))
+    except IntegrityError as error:  # a RestrictedError, but for what came to use it in this very moment
+        users = sorted(f"{each._meta.verbose_name} {each}" for each in getattr(error, "restricted_objects", ()))
         more = f" and {len(users) - MOST_NAMED} more" if len(users) > MOST_NAMED else ""
         named = ", ".join(users[:MOST_NAMED]) or "something new"
         raise Conflict(f"The config is used by {named}{more}. Give them another config first, or delete them.", code="config_in_use") from None

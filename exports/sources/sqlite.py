@@ -6,7 +6,7 @@ import json
 import re
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from exports.sources.base import TooSlow
 from exports.sources.query import ALIAS, Query, place_sql
 from exports.sources.text import Dialect, copy_escaped, csv_block, json_line
 
-ROWS = 1000  # fetched at once
+ROWS = 200  # fetched at once: what they become must stay within the processor's cache
 PROGRESS_STEPS = 10_000  # of SQLite's machine between two looks at the clock: far below a millisecond
 _PLACEHOLDER = re.compile(r"(?<!%)%s")
 
@@ -62,32 +62,34 @@ class SqliteSnapshot:
             self._connection.set_progress_handler(None, 0)
 
     def csv_lines(self, query: Query, style: cells.Style, dialect: Dialect) -> Iterator[list[bytes]]:
-        for rows in self._rendered(query, style):
-            yield [csv_block(rows, dialect)]
+        for columns in self._rendered(query, style):
+            yield [csv_block(columns, dialect)]
 
     def json_lines(self, query: Query, style: cells.Style, names: list[str]) -> Iterator[list[bytes]]:
         heads = [("," if number else "{") + json.dumps(name, ensure_ascii=False) + ":" for number, name in enumerate(names)]
         # Numbers and booleans stand as they are, everything else is a string.
         bare = [column.kind in {Kind.INTEGER, Kind.DECIMAL, Kind.BOOLEAN} for column in query.columns]
-        for rows in self._rendered(query, style):
-            yield [json_line(heads, bare, row) for row in rows]
+        for columns in self._rendered(query, style):
+            yield [json_line(heads, bare, row) for row in zip(*columns, strict=True)]
 
     def text_lines(self, query: Query, style: cells.Style) -> Iterator[list[bytes]]:
         null = "" if style.form is Form.SHEET else "\\N"
-        for rows in self._rendered(query, style, with_id=True):
+        for columns in self._rendered(query, style, with_id=True):
+            rows = zip(*columns, strict=True)
             yield [("\t".join(null if cell is None else copy_escaped(str(cell)) for cell in row) + "\n").encode() for row in rows]
 
-    def _rendered(self, query: Query, style: cells.Style, *, with_id: bool = False) -> Iterator[list[tuple[Any, ...]]]:
-        renderers = [(number, render) for number, column in enumerate(query.columns) if (render := cells.python_text(column.kind, style))]
+    def _rendered(self, query: Query, style: cells.Style, *, with_id: bool = False) -> Iterator[list[Sequence[Any]]]:
+        """Blocks of rows, column by column."""
+        renderers = [(number, render) for number, column in enumerate(query.columns) if (render := cells.python_column(column.kind, style))]
         cursor = self._execute(query.sql, query.params)
         while rows := cursor.fetchmany(ROWS):
-            columns = list(zip(*rows, strict=True))
+            columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
             if not with_id:
                 columns.pop()
             for number, render in renderers:
-                columns[number] = tuple(map(render, columns[number]))
+                columns[number] = render(columns[number])
             self.rows_read += len(rows)
-            yield list(zip(*columns, strict=True))
+            yield columns
 
     def cancel(self) -> None:
         self._connection.interrupt()

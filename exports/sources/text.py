@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,22 +34,31 @@ def json_line(heads: list[str], bare: list[bool], row: tuple[Any, ...]) -> bytes
     return ("".join(parts) + "}\n").encode()
 
 
-# csv.writer quotes a cell that holds any character of the line end. CR and LF must be quoted, so both are in it, with a NUL,
-# which no cell holds, to tell our line ends from a cell's own.
-_LINE_END = "\r\n\0"
+def csv_block(columns: Sequence[Sequence[Any]], dialect: Dialect) -> bytes:
+    """Columns of cells, one as long as the other, as CSV in UTF-8: LF ends a line; a cell that holds delimiter, quote, CR or LF
+    is quoted; None is empty."""
+    texts = [_csv_cells(column, dialect) for column in columns]
+    if len(texts) == 1:  # a lone empty cell would be an empty line, which readers skip
+        texts = [[cell or '""' for cell in texts[0]]]
+    return ("\n".join(map(dialect.delimiter.join, zip(*texts, strict=True))) + "\n").encode()
 
 
-def csv_block(rows: list[tuple[Any, ...]], dialect: Dialect) -> bytes:
-    """Rows of cells as CSV in UTF-8: LF ends a line; a cell that holds delimiter, quote, CR or LF is quoted; None is empty."""
+def _csv_cells(column: Sequence[Any], dialect: Dialect) -> list[str]:
+    cells = ["" if cell is None else cell for cell in column]
+    try:
+        joined = "".join(cells)
+    except TypeError:  # numbers
+        cells = list(map(str, cells))
+        joined = "".join(cells)
     if dialect.quote_all:
-        return "".join(_csv_line(row, dialect) for row in rows).encode()
-    buffer = io.StringIO(newline="")
-    csv.writer(buffer, delimiter=dialect.delimiter, lineterminator=_LINE_END).writerows(rows)
-    return buffer.getvalue().replace(_LINE_END, "\n").encode()
+        return [_quoted(cell) if cell else "" for cell in cells]
+    # One look at the whole column: most need no quotes anywhere.
+    special = [character for character in (dialect.delimiter, '"', "\n", "\r") if character in joined]
+    if not special:
+        return cells
+    is_special = re.compile(f"[{''.join(map(re.escape, special))}]").search
+    return [_quoted(cell) if is_special(cell) else cell for cell in cells]
 
 
-def _csv_line(row: tuple[Any, ...], dialect: Dialect) -> str:
-    """A line whose cells are all quoted but for the empty ones."""
-    if len(row) == 1 and row[0] in (None, ""):
-        return '""\n'
-    return dialect.delimiter.join("" if cell in (None, "") else '"' + str(cell).replace('"', '""') + '"' for cell in row) + "\n"
+def _quoted(cell: str) -> str:
+    return '"' + cell.replace('"', '""') + '"'
