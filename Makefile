@@ -5,7 +5,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check -q
 PYTEST := $(PY) -m pytest
 .DEFAULT_GOAL := help
-.PHONY: help demo run seed test test-long bench bench-lists openapi lint lock system-deps clean
+.PHONY: help demo run seed test test-long fuzz bench bench-lists openapi lint lock system-deps clean
 
 demo run seed openapi lint: export TASKEXPORT_ENV := development
 
@@ -27,9 +27,13 @@ test: .venv/.test ## all tests, on SQLite and then on PostgreSQL
 	$(PYTEST) --database=sqlite -n 2 --dist loadgroup
 	$(PYTEST) --database=postgres -n 2 --dist loadgroup
 
-test-long: .venv/.test ## the tests that take minutes, on both databases
+test-long: .venv/.test ## the tests that take minutes, on both databases, and 5,000 made-up calls
 	$(PYTEST) --database=sqlite -m long
 	$(PYTEST) --database=postgres -m long
+	$(PY) -m tests.fuzz --cases 5000
+
+fuzz: .venv/.test ## at least CASES=500 made-up calls of the REST API; SEED=1 for others than every day's
+	$(PY) -m tests.fuzz $(if $(CASES),--cases $(CASES)) $(if $(SEED),--seed $(SEED))
 
 bench: .venv/.bench ## our speed beside our peers' and psql's, on ROWS=1000000 tasks; GROWTH=1: ours at a tenth and five times as many too
 	@$(PY) -m benchmarks.run --rows $(or $(ROWS),1000000) $(if $(filter-out 0,$(GROWTH)),--growth) $(if $(ONLY),--only $(ONLY))

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,13 +49,13 @@ class Service:
 
 
 @contextlib.contextmanager
-def service(port: int, env: Mapping[str, str], log_dir: Path | None = None) -> Iterator[Service]:
-    """A web server that answers and two clusters, stopped at the end; their output goes to files in log_dir, or to ours. Raises Ended."""
+def service(port: int, env: Mapping[str, str], log_dir: Path | None = None, *, clusters: Sequence[str] = CLUSTERS) -> Iterator[Service]:
+    """A web server that answers and its clusters, stopped at the end; their output goes to files in log_dir, or to ours. Raises Ended."""
     url = f"http://{HOST}:{port}"
     children: dict[str, subprocess.Popen[bytes]] = {}
     try:
         children["web"] = start(_web_command(port), env, log_dir and log_dir / "web.log")
-        for name in CLUSTERS:
+        for name in clusters:
             children[f"qcluster {name}"] = start_cluster(name, env, log_dir)
         running = Service(url, children)
         deadline = time.monotonic() + START_SECONDS

@@ -19,7 +19,7 @@ from tests.test_tenancy import ROUTES, expected
 
 ROOT = Path(__file__).resolve().parent.parent
 # Pages, and what every path of a URLconf ends in.
-UNDOCUMENTED = {"schema", "docs", "link", "nothing"}
+UNDOCUMENTED = {"schema", "docs", "redoc", "link", "nothing"}
 
 
 def test_the_checked_in_document_is_the_generated_one(tmp_path: Path) -> None:

@@ -213,6 +213,14 @@ class Download(models.Model):
         ordering = ["-pk"]
 
 
+class QueueProbe(models.Model):
+    """When a message that does nothing was last put into a cluster's queue, and when one last came out of it."""
+
+    cluster = models.CharField(max_length=30, primary_key=True)
+    sent_at = models.DateTimeField(null=True)
+    echoed_at = models.DateTimeField(null=True)
+
+
 class TickLease(models.Model):
     """Whoever holds this row's lease is the only one that ticks."""
 

@@ -20,7 +20,7 @@ from exports.sources.base import TooSlow
 from exports.sources.query import ALIAS, Query, place_sql
 from exports.sources.text import Dialect, copy_escaped, csv_block, json_line
 
-ROWS = 1000  # fetched at once
+ROWS = 200  # fetched at once: what they become must stay within the processor's cache
 PROGRESS_STEPS = 10_000  # of SQLite's machine between two looks at the clock: far below a millisecond
 _PLACEHOLDER = re.compile(r"(?<!%)%s")
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -19,6 +20,12 @@ from tasks.access import Action
 from tasks.models import AccessToken, Organization, User
 
 ORGANIZATION_HEADER = "X-Organization"
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": idempotency.KEY_LENGTH},
+    OpenApiParameter.HEADER,
+    description="Of the caller's own making, such as a UUID: the same call with the same key does its work once.",
+)
 
 
 def user_of(request: Request) -> User:

@@ -7,8 +7,8 @@ import json
 from typing import Any
 
 from django.urls import URLPattern, path
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from drf_spectacular.utils import OpenApiResponse
+from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerExtension
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -27,6 +27,17 @@ class BearerScheme(OpenApiAuthenticationExtension):
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
         return {"type": "http", "scheme": "bearer", "description": "A JWT from /api/token, or a service account's ID:SECRET."}
+
+
+class StrictShape(OpenApiSerializerExtension):
+    """How the OpenAPI document says that a shape refuses keys it does not know."""
+
+    target_class = "taskexport.api.strict.StrictSerializer"
+    match_subclasses = True
+
+    def map_serializer(self, auto_schema: Any, direction: Any) -> Any:
+        schema = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
+        return {**schema, "additionalProperties": False} if direction == "request" else schema
 
 
 def route(pattern: str, view: Any, name: str) -> list[URLPattern]:
@@ -141,3 +152,8 @@ _MEANINGS = {
 def documented_errors(*statuses: int) -> dict[int, OpenApiResponse]:
     """These statuses for the OpenAPI document."""
     return {status: OpenApiResponse(ErrorBody, _MEANINGS[status]) for status in statuses}
+
+
+def number_parameter(name: str, most: int, description: str = "", *, least: int = 1) -> OpenApiParameter:
+    """A parameter of the query that `whole_number` reads, for the OpenAPI document."""
+    return OpenApiParameter(name, {"type": "integer", "minimum": least, "maximum": most}, description=description)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from django.urls import URLPattern
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from taskexport import idempotency
-from taskexport.api.calls import answer_once, user_of
+from taskexport.api.calls import IDEMPOTENCY_KEY, answer_once, user_of
 from taskexport.api.strict import parse_body
 from taskexport.api.views import route
 from taskexport.errors import AppError, Invalid, Unprocessable
@@ -28,7 +28,7 @@ class BulkView(shapes.CaseView):
         operation_id="create_case_tasks",
         tags=[TAG],
         request=shapes.CaseTaskBulkBody,
-        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER), pages.HEADER],
+        parameters=[IDEMPOTENCY_KEY, pages.HEADER],
         responses={201: shapes.CaseTasksMade, **shapes.WRITE_ERRORS},
         examples=[OpenApiExample("One visit", {"tasks": [EXAMPLE.value["task"]]}, request_only=True)],
     )

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 
 from taskexport.api.calls import ORGANIZATION_HEADER, cursor_parts, next_link, reading_cursor
 from taskexport.api.strict import whole_number
+from taskexport.api.views import number_parameter
 from taskexport.errors import Invalid
 from tasks.api.fields import MOST_ID
 from tasks.lists import Order, ids_behind, in_order
@@ -23,8 +24,8 @@ PER_PAGE, PER_PAGE_MOST = 25, 100
 PAGE_MOST = 1_000_000
 KEYS = {"page", "per_page", "cursor"}
 PARAMETERS = [
-    OpenApiParameter("page", int),
-    OpenApiParameter("per_page", int, description=f"{PER_PAGE} unless said, at most {PER_PAGE_MOST}."),
+    number_parameter("page", PAGE_MOST),
+    number_parameter("per_page", PER_PAGE_MOST, description=f"{PER_PAGE} unless said, at most {PER_PAGE_MOST}."),
     OpenApiParameter("cursor", str, description="From `Link: rel=next`; in place of `page`."),
 ]
 HEADER = OpenApiParameter(ORGANIZATION_HEADER, str, OpenApiParameter.HEADER, description="The id or uuid of the organization, for who has several.")

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from taskexport import idempotency
-from taskexport.api.calls import answer_once, user_of
+from taskexport.api.calls import IDEMPOTENCY_KEY, answer_once, user_of
 from taskexport.api.strict import parse_body, parse_query
 from taskexport.api.views import etag, require_match, route
 from taskexport.errors import FieldError, Invalid, NotFound, Unprocessable
@@ -135,7 +135,7 @@ class TaskListView(CaseView):
         operation_id="create_case_task",
         tags=[TAG],
         request=shapes.CaseTaskBody,
-        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER), pages.HEADER],
+        parameters=[IDEMPOTENCY_KEY, pages.HEADER],
         responses={201: shapes.CaseTask, **WRITE_ERRORS},
         examples=[EXAMPLE],
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiRequest, extend_schema
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -62,7 +62,7 @@ def _documented_done(operation_id: str) -> Any:
     return extend_schema(
         operation_id=operation_id,
         tags=[TAG],
-        request={"multipart/form-data": shapes.DoneBody},
+        request={"multipart/form-data": OpenApiRequest(shapes.DoneBody, encoding={"file": {"contentType": "application/zip"}})},
         parameters=[IF_MATCH],
         responses={200: shapes.MessageBody, **ERRORS, **documented_errors(503)},
     )

@@ -17,9 +17,9 @@ from exports.models import ExportJob, Runner
 from exports.services import configs, jobs, segments, specs
 from exports.states import JobStatus
 from taskexport import idempotency, moments
-from taskexport.api.calls import answer_once, cursor_parts, next_link, reading_cursor, user_of
+from taskexport.api.calls import IDEMPOTENCY_KEY, answer_once, cursor_parts, next_link, reading_cursor, user_of
 from taskexport.api.strict import parse_body, parse_query, whole_number
-from taskexport.api.views import ContractView
+from taskexport.api.views import ContractView, number_parameter
 from taskexport.errors import Invalid
 from tasks import access, lists
 from tasks.access import Action
@@ -71,8 +71,8 @@ class JobListView(ContractView):
             OpenApiParameter("org_id", str, description="An organization's uuid or id."),
             OpenApiParameter("created_from", str, description="RFC 3339 with zone, or a day; inclusive."),
             OpenApiParameter("created_to", str, description="RFC 3339 with zone, or a day; inclusive."),
-            OpenApiParameter("page", int),
-            OpenApiParameter("per_page", int, description=f"{PER_PAGE} unless said, at most {PER_PAGE_MOST}."),
+            number_parameter("page", PAGE_MOST),
+            number_parameter("per_page", PER_PAGE_MOST, description=f"{PER_PAGE} unless said, at most {PER_PAGE_MOST}."),
             OpenApiParameter("cursor", str, description="From `Link: rel=next`; in place of `page`."),
         ],
         responses={200: shapes.JobList, **READ_ERRORS},
@@ -102,7 +102,7 @@ class JobListView(ContractView):
         operation_id="create_export_job",
         tags=[TAG],
         request=shapes.JobCreate,
-        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+        parameters=[IDEMPOTENCY_KEY],
         responses={201: shapes.JobBody, **ERRORS},
         examples=[
             OpenApiExample(

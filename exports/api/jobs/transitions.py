@@ -15,7 +15,7 @@ from exports.api.jobs.showing import TAG, find, one
 from exports.models import ExportJob
 from exports.services import jobs
 from taskexport import idempotency
-from taskexport.api.calls import answer_once, user_of
+from taskexport.api.calls import IDEMPOTENCY_KEY, answer_once, user_of
 from taskexport.api.strict import parse_body
 from taskexport.api.views import ContractView, StaleETag, require_match
 from taskexport.errors import Conflict
@@ -98,7 +98,7 @@ class AgainView(ContractView):
         operation_id="export_job_again",
         tags=[TAG],
         request=None,
-        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+        parameters=[IDEMPOTENCY_KEY],
         responses={201: shapes.JobBody, **ERRORS},
     )
     def post(self, request: Request, job_id: str) -> Response:

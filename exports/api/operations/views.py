@@ -18,7 +18,7 @@ from exports.api.operations.shapes import ERRORS, ORGANIZATION
 from exports.models import Operation
 from exports.services.operations import changing, deleting, reading
 from taskexport import idempotency, moments
-from taskexport.api.calls import ORGANIZATION_HEADER, answer_once, organization_of, user_of
+from taskexport.api.calls import IDEMPOTENCY_KEY, ORGANIZATION_HEADER, answer_once, organization_of, user_of
 from taskexport.api.strict import flatten, parse_body, parse_query
 from taskexport.api.views import ContractView
 from taskexport.errors import AppError, Invalid, Unprocessable
@@ -130,7 +130,7 @@ class CreateView(OperationView):
         operation_id="create_task",
         tags=[TAG],
         request=shapes.OperationCreate,
-        parameters=[ORGANIZATION, OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+        parameters=[ORGANIZATION, IDEMPOTENCY_KEY],
         responses={201: shapes.Operation, **ERRORS},
         examples=[OpenApiExample("An export without a request yet", {"handler": "ExportHandler", "status": "pending"}, request_only=True)],
     )

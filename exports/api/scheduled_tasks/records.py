@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.urls import URLPattern
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,10 +16,15 @@ from taskexport.api.views import route
 from tasks.access import Action
 
 
+@extend_schema_field({"type": "array", "items": {"type": "object"}, "minItems": 1, "maxItems": records.MOST_RECORDS})
+class RecordsField(serializers.JSONField):
+    """What the service itself checks, record by record."""
+
+
 class RecordsBody(ChainBody):
     """Records to be put in."""
 
-    records = serializers.JSONField(help_text="A list of 1 to 10,000 objects; see docs/scheduled-tasks.md.")
+    records = RecordsField(help_text="A list of 1 to 10,000 objects; see docs/scheduled-tasks.md.")
 
 
 class RecordsLoaded(serializers.Serializer):

@@ -14,9 +14,9 @@ from exports.api.scheduled_tasks.base import CHAIN, READ, TAG, WRITE, ChainField
 from exports.models import Segment
 from exports.services import segments
 from taskexport import idempotency
-from taskexport.api.calls import answer_once, stamp, user_of
+from taskexport.api.calls import IDEMPOTENCY_KEY, answer_once, stamp, user_of
 from taskexport.api.strict import StrictSerializer, Text, parse_body, parse_query, whole_number
-from taskexport.api.views import etag, require_match, route
+from taskexport.api.views import etag, number_parameter, require_match, route
 from tasks.access import Action
 
 LIMIT, LIMIT_MOST = 50, 500
@@ -98,8 +98,8 @@ class SegmentListView(ServiceView):
         operation_id="list_segments",
         tags=[TAG],
         parameters=[
-            OpenApiParameter("limit", int, description=f"{LIMIT} unless said, at most {LIMIT_MOST}."),
-            OpenApiParameter("offset", int),
+            number_parameter("limit", LIMIT_MOST, description=f"{LIMIT} unless said, at most {LIMIT_MOST}."),
+            number_parameter("offset", OFFSET_MOST, least=0),
             CHAIN,
         ],
         responses={200: SegmentBody(many=True), **READ},
@@ -118,7 +118,7 @@ class SegmentListView(ServiceView):
         operation_id="create_segment",
         tags=[TAG],
         request=SegmentWish,
-        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+        parameters=[IDEMPOTENCY_KEY],
         responses={201: SegmentBody, **WRITE},
         examples=[OpenApiExample("Customers", EXAMPLE, request_only=True)],
     )

@@ -21,9 +21,9 @@ from exports.services import files, segments
 from exports.services.schedules import firing, keeping, reading, settling
 from exports.services.schedules.reading import Code
 from taskexport import idempotency
-from taskexport.api.calls import answer_once, user_of
+from taskexport.api.calls import IDEMPOTENCY_KEY, answer_once, user_of
 from taskexport.api.strict import parse_body, parse_query, whole_number
-from taskexport.api.views import etag, require_match, route
+from taskexport.api.views import etag, number_parameter, require_match, route
 from taskexport.errors import Conflict, FieldError, Invalid
 from tasks.access import Action
 from tasks.models import Organization
@@ -132,8 +132,8 @@ class ScheduledTaskListView(ServiceView):
         parameters=[
             OpenApiParameter("status", str, enum=Code.values),
             OpenApiParameter("action", str, enum=["export"]),
-            OpenApiParameter("limit", int, description=f"{LIMIT} unless said, at most {LIMIT_MOST}."),
-            OpenApiParameter("offset", int),
+            number_parameter("limit", LIMIT_MOST, description=f"{LIMIT} unless said, at most {LIMIT_MOST}."),
+            number_parameter("offset", OFFSET_MOST, least=0),
             CHAIN,
         ],
         responses={200: shapes.ScheduledTask(many=True), **READ},
@@ -159,7 +159,7 @@ class ScheduledTaskListView(ServiceView):
         operation_id="create_scheduled_task",
         tags=[TAG],
         request=shapes.ScheduledTaskWish,
-        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+        parameters=[IDEMPOTENCY_KEY],
         responses={201: shapes.ScheduledTask, **WRITE},
         examples=[OpenApiExample("Each night", EXAMPLE, request_only=True)],
     )
@@ -183,8 +183,10 @@ class ScheduledTaskView(ServiceView):
         operation_id="read_scheduled_task",
         tags=[TAG],
         parameters=[
-            OpenApiParameter("log_limit", int, description=f"Lines of the log, newest first: {LOG_LIMIT} unless said, at most {LOG_LIMIT_MOST}."),
-            OpenApiParameter("offset", int, description="So many of its newest lines are left out."),
+            number_parameter(
+                "log_limit", LOG_LIMIT_MOST, description=f"Lines of the log, newest first: {LOG_LIMIT} unless said, at most {LOG_LIMIT_MOST}."
+            ),
+            number_parameter("offset", LOG_OFFSET_MOST, description="So many of its newest lines are left out.", least=0),
         ],
         responses={200: shapes.ScheduledTask, **READ},
     )

@@ -10,6 +10,7 @@ from exports.api.task_exports import saved, shapes
 from exports.api.task_exports.shapes import (
     LIMIT,
     ORGANIZATION,
+    PAGE_MOST,
     READ_ERRORS,
     WRITE_ERRORS,
     TaskExportView,
@@ -20,9 +21,9 @@ from exports.api.task_exports.shapes import (
 )
 from exports.models import ExportConfig
 from exports.services import configs
-from taskexport.api.calls import answer_once, organization_of, user_of
+from taskexport.api.calls import IDEMPOTENCY_KEY, answer_once, organization_of, user_of
 from taskexport.api.strict import parse_body, parse_query
-from taskexport.api.views import etag, require_match
+from taskexport.api.views import etag, number_parameter, require_match
 from taskexport.idempotency import Answer
 from tasks.models import Organization
 
@@ -51,8 +52,8 @@ class ConfigListView(TaskExportView):
         tags=[shapes.TAG],
         parameters=[
             ORGANIZATION,
-            OpenApiParameter("page", int, description="1 unless said."),
-            OpenApiParameter("limit", int, description=f"{LIMIT} unless said, at most {MOST}."),
+            number_parameter("page", PAGE_MOST, description="1 unless said."),
+            number_parameter("limit", MOST, description=f"{LIMIT} unless said, at most {MOST}."),
         ],
         responses={200: shapes.ConfigListAnswer, **READ_ERRORS},
     )
@@ -71,7 +72,7 @@ class ConfigCreateView(TaskExportView):
         operation_id="create_export_config",
         tags=[shapes.TAG],
         request=shapes.ConfigBody,
-        parameters=[ORGANIZATION, OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+        parameters=[ORGANIZATION, IDEMPOTENCY_KEY],
         responses={201: shapes.ConfigAnswer, **WRITE_ERRORS},
         examples=_EXAMPLES,
     )

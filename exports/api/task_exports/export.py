@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -16,7 +16,7 @@ from exports.models import ExportJob
 from exports.services import configs, files, inline, jobs
 from exports.services.jobs import Claim
 from exports.services.specs import Wish
-from taskexport.api.calls import answer_once, organization_of, user_of
+from taskexport.api.calls import IDEMPOTENCY_KEY, answer_once, organization_of, user_of
 from taskexport.api.strict import parse_body
 from taskexport.errors import FieldError, Invalid
 from taskexport.idempotency import Answer
@@ -46,7 +46,7 @@ class ExportView(TaskExportView):
         operation_id="export_tasks",
         tags=[shapes.TAG],
         request=shapes.PostExportTask,
-        parameters=[ORGANIZATION, OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+        parameters=[ORGANIZATION, IDEMPOTENCY_KEY],
         responses={200: shapes.ExportAnswer, **errors(400, 401, 403, 404, 409, 410, 413, 415, 422, 429, 500)},
         examples=[OpenApiExample("Direct", _EXAMPLE, request_only=True)],
     )

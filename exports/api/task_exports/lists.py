@@ -10,18 +10,19 @@ from rest_framework.response import Response
 
 from exports.api.task_exports import shapes, wishes
 from exports.api.task_exports.fields import FIELDS
-from exports.api.task_exports.shapes import LIMIT, ORDERS, ORGANIZATION, READ_ERRORS, STATES, TaskExportView, answer, page_and_limit
+from exports.api.task_exports.shapes import LIMIT, ORDERS, ORGANIZATION, PAGE_MOST, READ_ERRORS, STATES, TaskExportView, answer, page_and_limit
 from exports.services import inline
 from taskexport.api.calls import organization_of, stamp
 from taskexport.api.strict import parse_query
+from taskexport.api.views import number_parameter
 from taskexport.errors import Invalid
 from tasks.models import Flow, Hub
 
 MOST = 100
 _PAGES = [
     ORGANIZATION,
-    OpenApiParameter("page", int, description="1 unless said."),
-    OpenApiParameter("limit", int, description=f"{LIMIT} unless said, at most {MOST}."),
+    number_parameter("page", PAGE_MOST, description="1 unless said."),
+    number_parameter("limit", MOST, description=f"{LIMIT} unless said, at most {MOST}."),
 ]
 _NAME = OpenApiParameter("name", str, description="Part of the name, in any case of letters.")
 _FILTERS = {"fields", "status", "flowId", "hubId", "assignee", "doneBy", "sortBy", "sortOrder", "page", "limit"}

@@ -18,6 +18,7 @@ from exports.api.task_exports.shapes import (
     LOG_STATES,
     ORDERS,
     ORGANIZATION,
+    PAGE_MOST,
     PROCESSING,
     READ_ERRORS,
     TaskExportView,
@@ -30,6 +31,7 @@ from exports.services import files, jobs
 from exports.states import ACTIVE, JobStatus
 from taskexport.api.calls import organization_of, stamp, user_of
 from taskexport.api.strict import parse_query
+from taskexport.api.views import number_parameter
 from taskexport.errors import Invalid
 from tasks import lists
 from tasks.models import Organization
@@ -59,8 +61,8 @@ class LogView(TaskExportView):
             ORGANIZATION,
             OpenApiParameter("sortBy", str, enum=list(SORTS), description="requestAt unless said."),
             OpenApiParameter("sortOrder", str, enum=ORDERS, description="desc unless said."),
-            OpenApiParameter("limit", int, description=f"{LIMIT} unless said, at most {LIMIT_MOST}."),
-            OpenApiParameter("page", int),
+            number_parameter("limit", LIMIT_MOST, description=f"{LIMIT} unless said, at most {LIMIT_MOST}."),
+            number_parameter("page", PAGE_MOST),
             OpenApiParameter("dataName", str, description="Part of the export's name, in any case of letters."),
             OpenApiParameter("dataType", str, enum=list(COLLECTIONS)),
             OpenApiParameter("status", str, enum=LOG_STATES),
