@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.core.paginator import Page, Paginator
+from django.core.paginator import EmptyPage, Page, Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
@@ -51,6 +51,14 @@ class LongPaginator(Paginator):
     def count(self) -> int:
         rows: Any = self.object_list
         return lists.estimate(rows)
+
+    def validate_number(self, number: Any) -> int:
+        try:
+            return super().validate_number(number)
+        except EmptyPage:
+            if self.count <= lists.MANY_SHOWN or int(number) < 1:
+                raise
+            return int(number)  # an estimate may be too small
 
     def page(self, number: Any) -> Page:
         rows: Any = self.object_list
