@@ -176,7 +176,7 @@ def _scheduled(filled: Filled) -> Iterator[Call]:
     some = ExportSchedule.objects.filter(organization=filled.organization)[0]
     tasks = f"{SERVICES}/tasks"
     yield Call("5 scheduled tasks", FIRST_MS, tasks)
-    yield Call("5 scheduled tasks, all 200", DEEP_MS, tasks, {"limit": 500})
+    yield Call("5 scheduled tasks, all of them", DEEP_MS, tasks, {"limit": 500})
     yield Call("5 scheduled tasks that are ready", DEEP_MS, tasks, {"status": "READY"})
     yield Call("5 one scheduled task", FIRST_MS, f"{tasks}/{some.pk}")
     yield Call("5 deep in its log", DEEP_MS, f"{tasks}/{some.pk}", {"offset": 1000, "log_limit": 50})

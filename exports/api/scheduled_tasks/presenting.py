@@ -16,7 +16,7 @@ LOG_LIMIT = 10
 def present(schedules: list[ExportSchedule], log_limit: int = LOG_LIMIT, log_offset: int = 0) -> list[dict[str, Any]]:
     """The schedules, with their state, in the contract's words."""
     logs = reading.logs(schedules, log_limit, log_offset)
-    results = ExportFile.objects.in_bulk([each.result_id for each in schedules if each.result_id])  # type: ignore[attr-defined]
+    results = ExportFile.objects.defer("receipt").in_bulk([each.result_id for each in schedules if each.result_id])  # type: ignore[attr-defined]
     return [_present(each, logs.get(each.pk, []), results.get(each.result_id)) for each in schedules]  # type: ignore[attr-defined]
 
 

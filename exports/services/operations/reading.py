@@ -14,7 +14,9 @@ from exports.states import JobStatus
 from taskexport.errors import NotFound
 from tasks import access
 from tasks.access import Action
+from tasks.models import Organization
 
+NEVER_MISSING = {"created_at", "updated_at", "task_id", "status", "handler"}
 PENDING, RUNNING = "pending", "running"
 # The contract's field: the column or annotation that it is.
 FIELDS = {
@@ -48,6 +50,12 @@ def rows() -> QuerySet[Operation]:
     return Operation.objects.annotate(response=_response())
 
 
+def listed(organization: Organization) -> QuerySet[Operation]:
+    """Those of an organization that the caller may read, for long lists; without a response: what it is read from would keep ids from
+    coming out of an index alone."""
+    return Operation.objects.filter(organization=organization)
+
+
 def visible(user: Any, action: Action = Action.READ) -> QuerySet[Operation]:
     """The operations of the organizations in which the user may do this, hidden ones too."""
     return access.visible_to(rows(), user, action)
@@ -67,6 +75,8 @@ def get(user: Any, task_id: str, organization_id: int | None = None) -> Operatio
 
 def matching(mine: QuerySet[Operation], wanted: dict[str, Any]) -> QuerySet[Operation]:
     """Those that equal every value of `wanted` (by the contract's fields; a day for the two times); texts of request and response are contained."""
+    if "response" in wanted:
+        mine = mine.annotate(response=_response())
     for field, value in wanted.items():
         column = FIELDS[field]
         if value is None:
@@ -91,8 +101,12 @@ def ordered(mine: QuerySet[Operation], sort: str) -> QuerySet[Operation]:
     name, downwards = sort.removeprefix("-"), sort.startswith("-")
     column = F(FIELDS[name])
     order = column.desc(nulls_last=True) if downwards else column.asc(nulls_last=True)
-    if name in {"created_at", "task_id"}:  # never null, and so an index serves
+    if name == "response":
+        mine = mine.annotate(response=_response())
+    if name in NEVER_MISSING:  # and so an index serves
         order = column.desc() if downwards else column.asc()
+    if name in {"status", "handler"}:  # few values with many rows each: the newest first
+        return mine.order_by(order, *(("created_at", "pk") if downwards else ("-created_at", "-pk")))
     return mine.order_by(order, "-pk" if downwards else "pk")
 
 

@@ -83,7 +83,8 @@ class Line:
     success: int | None = None
 
 
-_TOLD = ("intended_at", "fired_at", "outcome", "detail", *(f"job__{name}" for name in ("status", "started_at", "finished_at", "error", "file__rows")))
+_TOLD = ("schedule_id", "intended_at", "fired_at", "outcome", "detail", "job_id")
+_OF_JOB = tuple(f"job__{name}" for name in ("status", "started_at", "finished_at", "error", "file__rows"))
 
 
 def logs(schedules: Iterable[ExportSchedule], limit: int, offset: int = 0) -> dict[int, list[Line]]:
@@ -92,7 +93,7 @@ def logs(schedules: Iterable[ExportSchedule], limit: int, offset: int = 0) -> di
     runs = Firing.objects.filter(pk__in=_newest([schedule.pk for schedule in schedules], needed))
     found: dict[int, list[Line]] = defaultdict(list)
     # No more than a line tells: a page has hundreds of them.
-    shown = list(runs.select_related("job", "job__file").only("schedule", *_TOLD).order_by("schedule", "-pk"))
+    shown = list(runs.order_by("schedule_id", "-pk").values_list(*_TOLD, *_OF_JOB, named=True))
     of_jobs = ExportIssue.objects.filter(job__in=[run.job_id for run in shown if run.job_id]).order_by()
     issues = dict(of_jobs.values_list("job").annotate(Count("pk")))
     for run in shown:
@@ -109,21 +110,20 @@ def _newest(schedules: list[int], count: int) -> list[int]:
     return list(Firing.objects.filter(schedule__in=schedules).annotate(number=number).filter(number__lte=count).values_list("pk", flat=True))
 
 
-def _lines(run: Firing, issues: dict[Any, int]) -> Iterator[Line]:
+def _lines(run: Any, issues: dict[Any, int]) -> Iterator[Line]:
     """A run's lines, oldest first."""
-    job = run.job
-    if job is None:
+    status, ended_at = run.job__status, run.job__finished_at or run.fired_at
+    if run.job_id is None:
         told = f": {run.detail}" if run.detail else ""
         yield Line(f"{run.outcome or 'READY'}{told} ({run.intended_at:%Y-%m-%dT%H:%M:%SZ})", run.fired_at)
         return
-    if job.started_at:
-        yield Line("READY -> INPROGRESS", job.started_at)
-    if job.status == JobStatus.DONE:
-        file = getattr(job, "file", None)
-        rows = file.rows if file else 0
+    if run.job__started_at:
+        yield Line("READY -> INPROGRESS", run.job__started_at)
+    if status == JobStatus.DONE:
+        rows = run.job__file__rows or 0
         late = f" (late; it was due at {run.intended_at:%Y-%m-%dT%H:%M:%SZ})" if run.outcome == Outcome.LATE else ""
-        yield Line(f"success{late}", job.finished_at or run.fired_at, rows, issues.get(job.pk, 0), 0, rows)
-    elif job.status in {JobStatus.FAILED, JobStatus.CANCELLED}:
-        yield Line(f"error: {job.error or job.status}", job.finished_at or run.fired_at, 0, 1, 0, 0)
-    elif job.status != JobStatus.IN_PROGRESS:
+        yield Line(f"success{late}", ended_at, rows, issues.get(run.job_id, 0), 0, rows)
+    elif status in {JobStatus.FAILED, JobStatus.CANCELLED}:
+        yield Line(f"error: {run.job__error or status}", ended_at, 0, 1, 0, 0)
+    elif status != JobStatus.IN_PROGRESS:
         yield Line("READY: queued", run.fired_at)
