@@ -5,7 +5,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check -q
 PYTEST := $(PY) -m pytest
 .DEFAULT_GOAL := help
-.PHONY: help demo run seed test test-long fuzz bench openapi lint lock system-deps clean
+.PHONY: help demo run seed test test-long fuzz bench bench-lists openapi lint lock system-deps clean
 
 demo run seed openapi lint: export TASKEXPORT_ENV := development
 
@@ -37,6 +37,9 @@ fuzz: .venv/.test ## at least CASES=500 made-up calls of the REST API; SEED=1 fo
 
 bench: .venv/.bench ## our speed beside our peers' and psql's, on ROWS=1000000 tasks; GROWTH=1: ours at a tenth and five times as many too
 	@$(PY) -m benchmarks.run --rows $(or $(ROWS),1000000) $(if $(filter-out 0,$(GROWTH)),--growth) $(if $(ONLY),--only $(ONLY))
+
+bench-lists: .venv/.test ## how long each list and read takes with ROWS=1000000 tasks and as many jobs in one organization
+	@$(PY) -m benchmarks.lists --rows $(or $(ROWS),1000000)
 
 openapi: .venv/.runtime ## write docs/openapi.yaml anew
 	$(PY) manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml

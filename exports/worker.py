@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exports.services import jobs, runner, upkeep
+from exports.services import jobs, litter, readiness, runner, upkeep
 from exports.services.imports import running
 from exports.services.supervising import worker_name
 
@@ -26,6 +26,15 @@ def import_next() -> None:
     try:
         running.run(claim)
     finally:
+        running.ring_if_waiting()
+
+
+def echo(cluster: str) -> None:
+    """A probe of the way through this cluster's queue. While it waited it was counted as a doorbell, so it is one too."""
+    readiness.echo(cluster)
+    litter.sweep_spool()  # the tick sees the spool of its own machine alone
+    if cluster == jobs.QUEUE:
+        jobs.ring_if_waiting()
         running.ring_if_waiting()
 
 

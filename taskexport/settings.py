@@ -36,6 +36,13 @@ def _flag(name: str, default: bool) -> bool:
     return raw in {"1", "true", "yes", "on"}
 
 
+def _choice(name: str, default: str, choices: list[str]) -> str:
+    value = _text(name, default)
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name}={value!r}: write {' or '.join(choices)}")
+    return value
+
+
 def _words(name: str, default: str = "") -> list[str]:
     return [word.strip() for word in _text(name, default).split(",") if word.strip()]
 
@@ -99,6 +106,7 @@ INSTALLED_APPS = [
     "exports",
 ]
 MIDDLEWARE = [
+    "taskexport.health.Health",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -154,6 +162,7 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
 elif _database["ENGINE"] == "django.db.backends.postgresql":
     _database.setdefault("CONN_MAX_AGE", 60)
     _database["CONN_HEALTH_CHECKS"] = True
+    _database.setdefault("OPTIONS", {}).setdefault("connect_timeout", 10)  # seconds; the driver would wait for minutes
 else:
     raise ImproperlyConfigured("DATABASE_URL: taskexport runs on PostgreSQL and SQLite")
 DATABASES = {"default": _database}
@@ -161,6 +170,8 @@ CACHES = {
     # Throttles count here: with several web processes give them a shared one, such as
     # dbcache://throttles, after `manage.py createcachetable`.
     "default": env.cache_url_config(_text("CACHE_URL", "locmemcache://taskexport")),
+    # Of long lists; apart, so that whoever asks for many of them pushes no throttle out.
+    "totals": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "totals"},
     "queue": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "queue"},  # django-q2's own statistics
 }
 
@@ -181,7 +192,6 @@ STORAGES = {
 # -- Security ------------------------------------------------------------------------------------------------------
 HTTPS = _flag("HTTPS", PRODUCTION)
 SECURE_SSL_REDIRECT = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^livez/?$", r"^readyz/?$"]
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
@@ -302,12 +312,34 @@ SITE_URL = _text("SITE_URL", f"https://{ALLOWED_HOSTS[0].lstrip('*.')}" if PRODU
 FILES_ROOT = VAR / "files"  # never below a static or media URL; directories 0700, files 0600
 SPOOL_ROOT = VAR / "spool"
 MAX_RUNNING = _number("MAX_RUNNING", 2, minimum=1)  # running jobs of one organization at once
+# An organization's own values, where it has some, go before these two; 0: no limit.
+ROWS_A_DAY = _number("ROWS_A_DAY", 500_000_000)  # exported in 24 hours
+KEPT_MB = _number("KEPT_MB", 200 * 1024)  # of files kept at once
 DIRECT_ROWS = _number("DIRECT_ROWS", 100_000, minimum=1)  # the largest export inside a request
 TASK_EXPORT_ROWS = 1_000_000  # contract 4's largest XLSX and JSON
 LEASE_SECONDS = _number("LEASE_SECONDS", 60, minimum=5)
+READY_WAIT_MINUTES = _number("READY_WAIT_MINUTES", 60, minimum=1)  # a job that waits longer for a worker: not ready
+FREE_BYTES = _number("FREE_MB", 64, minimum=1) * 1024 * 1024  # below this the disk counts as full before it is
 RUN_SECONDS = 3300  # below the queue's own timeout, which would kill the process instead of ending the run
 FILE_DAYS = _number("FILE_DAYS", 30, minimum=1)
+PRUNE_DAYS = _number("PRUNE_DAYS", 365, minimum=1)  # what ended before is forgotten, with all that hangs on it
 LINK_SECONDS = 3600
+
+# Files go to a bucket where one is named, and to FILES_ROOT where none is.
+S3_BUCKET = _text("S3_BUCKET", "")
+S3_ENDPOINT_URL = _text("S3_ENDPOINT_URL", "").rstrip("/")  # none: Amazon's own
+S3_PUBLIC_URL = _text("S3_PUBLIC_URL", "").rstrip("/") or S3_ENDPOINT_URL  # the same store, as browsers reach it
+S3_REGION = _text("S3_REGION", "us-east-1")
+S3_ACCESS_KEY_ID = _text("S3_ACCESS_KEY_ID", "")  # none: the machine's own role
+S3_SECRET_ACCESS_KEY = _text("S3_SECRET_ACCESS_KEY", "")
+S3_PREFIX = _text("S3_PREFIX", "").strip("/")  # of every key, where the bucket is shared
+S3_ADDRESSING = _choice("S3_ADDRESSING", "path" if S3_ENDPOINT_URL else "auto", ["path", "virtual", "auto"])
+# Some stores refuse the checksums that Amazon's takes.
+S3_CHECKSUM = _choice("S3_CHECKSUM", "when_required" if S3_ENDPOINT_URL else "when_supported", ["when_required", "when_supported"])
+S3_PRESIGN = _flag("S3_PRESIGN", True)  # browsers fetch files from the store itself; else web passes the bytes on
+S3_PRESIGN_SECONDS = 120  # a link works for whoever has it, so it is made at the click and short
+if bool(S3_ACCESS_KEY_ID) != bool(S3_SECRET_ACCESS_KEY):
+    raise ImproperlyConfigured("S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY: set both, or none to use the machine's own role")
 IMPORT_MAX_BYTES = _number("IMPORT_MB", 512, minimum=1) * 1024 * 1024  # of a file to import
 IMPORT_UNPACKED_MAX_BYTES = IMPORT_MAX_BYTES  # of a workbook, which is a zip: its texts are held in memory
 DIRECT_RUNNING = _number("DIRECT_RUNNING", 4, minimum=1)  # each keeps a web thread busy

@@ -48,6 +48,11 @@ def organizations(user: Any, action: Action = Action.READ) -> QuerySet[Organizat
     return Organization.objects.filter(member_of)
 
 
+def organization_ids(user: Any, action: Action = Action.READ) -> list[int]:
+    """The ids of these organizations."""
+    return list(organizations(user, action).order_by("pk").values_list("pk", flat=True))
+
+
 def platforms(user: Any) -> QuerySet[Platform]:
     """The platforms that the user owns, all of them for superusers; none for the anonymous and the inactive."""
     if user is None or not user.is_authenticated or not user.is_active:
@@ -60,6 +65,13 @@ def visible_to(rows: QuerySet[AnyModel], user: Any, action: Action = Action.READ
     if user is not None and user.is_authenticated and user.is_active and user.is_superuser:
         return rows
     return rows.filter(organization__in=organizations(user, action).values("pk"))
+
+
+def listed_for(rows: QuerySet[AnyModel], user: Any, action: Action = Action.READ) -> QuerySet[AnyModel]:
+    """The same for long lists, at the price of a query: by ids in place of a subquery the list stays one walk along an index."""
+    if user is not None and user.is_authenticated and user.is_active and user.is_superuser:
+        return rows
+    return rows.filter(organization__in=organization_ids(user, action))
 
 
 def can(user: Any, action: Action, organization: Organization | int | None) -> bool:

@@ -18,6 +18,7 @@ from django.db.models.functions import Now
 from exports import storage, worker
 from exports.models import ExportFile, ExportJob
 from exports.services import jobs, receipts, specs
+from exports.services.operations import recording
 from exports.states import JobStatus
 from tasks.models import Organization, User
 
@@ -44,6 +45,7 @@ def make_job(organization: Organization, user: User, status: str = JobStatus.NEW
     job = jobs.create(maker, organization, specs.make(wish(organization)))
     times = {"queued_at": Now()} if status != JobStatus.NEW else {}
     ExportJob.objects.filter(pk=job.pk).update(status=status, **{**times, **changes})
+    recording.follow(job=job)
     job = ExportJob.objects.get(pk=job.pk)
     if status == JobStatus.DONE:
         publish(job)

@@ -551,9 +551,10 @@ def test_sigterm_gives_the_job_back_and_then_ends_the_process(editor: User, acme
     job = make_queued(editor, acme)
     ends = []
     before = signal.signal(signal.SIGTERM, lambda *_: ends.append(ExportJob.objects.get(pk=job.pk).status))
+    claim = must_claim()
     monkeypatch.setattr("shutil.disk_usage", lambda _: signal.raise_signal(signal.SIGTERM))
     try:
-        worker.run_next()
+        runner.run(claim)
     finally:
         signal.signal(signal.SIGTERM, before)
     assert ends == ["queued"]
@@ -570,8 +571,9 @@ def test_an_unknown_error_is_said_by_its_code_and_logged_without_its_message(
     def broken(*_: Any) -> Any:
         raise RuntimeError("canary: secret of a person")
 
+    claim = must_claim()
     monkeypatch.setattr("shutil.disk_usage", broken)
-    runner.run(must_claim())
+    runner.run(claim)
     job.refresh_from_db()
     assert (job.status, job.error_code) == ("failed", "internal_error")
     assert "canary" not in job.error

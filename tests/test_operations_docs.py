@@ -11,7 +11,8 @@ import pytest
 from django.conf import settings
 
 from exports.services.operations import handlers
-from exports.services.operations.reading import FIELDS, WORDS
+from exports.services.operations.reading import FIELDS
+from exports.services.operations.recording import WORDS
 from taskexport import processes
 from tasks.models import Organization, User
 from tests.api import rows

@@ -23,7 +23,7 @@ from exports.models import ExportJob
 from exports.services import files, jobs, specs
 from exports.states import JobStatus
 from taskexport.errors import AppError, Conflict, Gone, NotFound
-from taskexport.staff import OrganizationFilter, may_anywhere, may_in, sees_many
+from taskexport.staff import LongPaginator, OrganizationFilter, may_anywhere, may_in, sees_many
 from tasks.access import Action
 
 AT_ONCE = 200  # jobs moved by one press of a button
@@ -77,6 +77,7 @@ class ExportJobAdmin(admin.ModelAdmin):
     search_fields = ("name",)  # see get_search_results
     search_help_text = "A name, or a job's whole id"
     list_per_page = 50
+    paginator = LongPaginator
     list_max_show_all = 200
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER  # counting each filter reads the whole table
@@ -85,7 +86,7 @@ class ExportJobAdmin(admin.ModelAdmin):
 
     # -- Rights ----------------------------------------------------------------------------------------------------
     def get_queryset(self, request: HttpRequest) -> QuerySet[ExportJob]:
-        return jobs.visible(request.user)
+        return jobs.listed(request.user).defer("spec", "file__receipt")
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return may_anywhere(request, Action.READ)

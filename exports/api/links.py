@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern
 from django.views.decorators.csrf import csrf_exempt
 
@@ -30,6 +30,11 @@ def follow(request: HttpRequest, token: str) -> HttpResponse:
         if request.method not in {"GET", "HEAD"}:
             raise MethodNotAllowed()
         file, user = files.by_link(token)
+        url = files.store_link(file) if request.method == "GET" else None
+        if url:
+            files.log_download(user, file, "link")
+            # Made for this one click: neither kept nor told to whatever is opened from there.
+            return HttpResponseRedirect(url, headers={"Cache-Control": "private, no-store", "Referrer-Policy": "no-referrer"})
         return send(request, user, file, "link")
     except AppError as error:
         response = plain_response(error)

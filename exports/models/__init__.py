@@ -1,7 +1,7 @@
 """Jobs and what they leave behind, and what people keep to export by."""
 
 from exports.models.delivery import Delivery, DeliveryState
-from exports.models.jobs import Download, ExportFile, ExportIssue, ExportJob, JobAttempt, JobEvent, Runner, TickLease, Trigger
+from exports.models.jobs import Download, ExportFile, ExportIssue, ExportJob, JobAttempt, JobEvent, QueueProbe, Runner, TickLease, Trigger
 from exports.models.operations import Litter, Operation, Removal, TaskImport, Upload
 from exports.models.saved import ExportConfig
 from exports.models.schedules import ExportSchedule, Firing, Kind, Missed, Outcome, Overlap, Segment
@@ -24,6 +24,7 @@ __all__ = [
     "Operation",
     "Outcome",
     "Overlap",
+    "QueueProbe",
     "Removal",
     "Runner",
     "Segment",

@@ -81,9 +81,23 @@ class ExportJob(models.Model):
             models.CheckConstraint(condition=Q(creation_end_date__gte=F("creation_start_date")), name="job_window_forward"),
         ]
         indexes = [
-            models.Index(fields=["organization", "-created_at", "-id"], name="job_list", condition=Q(deleted_at__isnull=True)),
-            models.Index(fields=["organization", "status", "-created_at"], name="job_list_by_status", condition=Q(deleted_at__isnull=True)),
-            models.Index(fields=["-created_at", "-id"], name="job_list_all", condition=Q(deleted_at__isnull=True)),
+            # Each gives a filter's rows in the list's order, counts them, and holds the ids of a deep page; the first whatever is filtered.
+            models.Index(
+                fields=["organization", "-created_at", "-id"], name="job_list", condition=Q(deleted_at__isnull=True), include=["status", "type"]
+            ),
+            models.Index(
+                fields=["organization", "status", "-created_at", "-id"],
+                name="job_list_by_status",
+                condition=Q(deleted_at__isnull=True),
+                include=["type"],
+            ),
+            models.Index(fields=["organization", "created_by", "-created_at", "-id"], name="job_list_by_maker", condition=Q(deleted_at__isnull=True)),
+            models.Index(
+                fields=["-created_at", "-id"],
+                name="job_list_all",
+                condition=Q(deleted_at__isnull=True),
+                include=["organization", "platform", "created_by", "status", "type"],
+            ),
             models.Index(fields=["organization", "queued_at"], name="job_queue", condition=Q(status=JobStatus.QUEUED)),
             models.Index(fields=["organization"], name="job_running", condition=Q(status=JobStatus.IN_PROGRESS)),
         ]
@@ -197,6 +211,14 @@ class Download(models.Model):
 
     class Meta:
         ordering = ["-pk"]
+
+
+class QueueProbe(models.Model):
+    """When a message that does nothing was last put into a cluster's queue, and when one last came out of it."""
+
+    cluster = models.CharField(max_length=30, primary_key=True)
+    sent_at = models.DateTimeField(null=True)
+    echoed_at = models.DateTimeField(null=True)
 
 
 class TickLease(models.Model):

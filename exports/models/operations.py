@@ -83,7 +83,8 @@ class TaskImport(models.Model):
 class Operation(models.Model):
     """Something asynchronous or scheduled, as contract 3 shows it.
 
-    With a job or an import behind it, its status, response and last change are read from there; `own_…` counts without.
+    With a job or an import behind it, its response is read from there, and its status and last change follow what runs: `recording.follow`
+    writes them in the same transaction, so that lists find them in an index.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -91,11 +92,11 @@ class Operation(models.Model):
     handler = models.CharField(max_length=200)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     entity_id = models.CharField(max_length=200, null=True)
-    own_status = models.CharField(max_length=50, default="pending")
+    status = models.CharField(max_length=50, default="pending")
     request = models.TextField(null=True)
     own_response = models.TextField(null=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
-    own_updated_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(db_default=Now(), editable=False)
     historized = models.BooleanField(default=False, help_text="Hidden from lists that do not ask for history.")
     parent = models.ForeignKey("self", models.CASCADE, null=True, related_name="children")
     job = models.OneToOneField(ExportJob, models.CASCADE, null=True, related_name="operation")
@@ -105,9 +106,13 @@ class Operation(models.Model):
         ordering = ["-created_at", "-pk"]
         constraints = [models.CheckConstraint(condition=Q(job__isnull=True) | Q(task_import__isnull=True), name="operation_reads_one")]
         indexes = [
-            models.Index(fields=["organization", "-created_at", "-id"], name="operation_list"),
-            models.Index(fields=["organization", "-created_at", "-id"], name="operation_shown", condition=Q(historized=False)),
-            models.Index(fields=["organization", "handler", "-created_at"], name="operation_by_handler"),
+            # Each gives a filter's rows in the list's order, counts them, and holds the ids of a deep page; the first whatever is filtered.
+            models.Index(fields=["organization", "-created_at", "-id"], name="operation_list", include=["historized", "handler", "user", "status"]),
+            models.Index(fields=["organization", "status", "-created_at", "-id"], name="operation_by_status", include=["historized"]),
+            models.Index(fields=["organization", "handler", "-created_at", "-id"], name="operation_by_handler", include=["historized", "status"]),
+            models.Index(fields=["organization", "user", "-created_at", "-id"], name="operation_by_user", include=["historized"]),
+            models.Index(fields=["organization", "-updated_at", "-id"], name="operation_by_change", include=["historized"]),
+            models.Index(fields=["organization", "entity_id"], name="operation_by_entity"),
         ]
 
     def __str__(self) -> str:

@@ -9,15 +9,17 @@ from django.conf import settings
 from django.core import signing
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.http import content_disposition_header
 
 from exports import storage
-from exports.models import Download, ExportFile, ExportJob
+from exports.models import Download, ExportFile, ExportJob, Runner
 from exports.states import JobStatus
-from taskexport.errors import Conflict, Forbidden, Gone, NotFound
+from taskexport.errors import Conflict, Forbidden, Gone, NotFound, Unavailable
 from tasks import access
 from tasks.models import User
 
 STEP_SECONDS = 60
+RETRY_SECONDS = 60
 NOT_KEPT = "/not-kept"  # ends the key of a file that was streamed to whoever asked, and never stored
 
 
@@ -71,18 +73,42 @@ def of_job(job: ExportJob) -> ExportFile:
 def require_present(file: ExportFile) -> ExportFile:
     """The file itself. Raises Gone once it has expired."""
     if file.key.endswith(NOT_KEPT):
-        raise Gone("A direct export's file went to whoever asked for it and is not kept.", code="file_not_kept")
+        raise Gone("A direct export's file went to whoever asked for it and is not kept; ask for it again.", code="file_not_kept")
     if not file.is_present:
-        raise Gone("The file has expired. Make it again with POST …/again: that runs the same frozen spec.", code="file_expired")
+        raise Gone(f"The file has expired. {_how_again(file)}", code="file_expired")
     return file
 
 
+def _how_again(file: ExportFile) -> str:
+    if file.job.runner == Runner.WEB:
+        return "It was made in the request that asked for it; ask again in the same way."
+    return "Make it again with POST …/again: that runs the same frozen spec."
+
+
 def open_stored(file: ExportFile) -> BinaryIO:
-    """The stored bytes. Raises Gone."""
+    """The stored bytes. Raises Gone, Unavailable."""
     try:
         return storage.open_file(file.key)
     except FileNotFoundError:
-        raise Gone("The file is gone from the storage. Make it again with POST …/again.", code="file_missing") from None
+        raise Gone(f"The file is gone from the storage. {_how_again(file)}", code="file_missing") from None
+    except OSError:
+        raise _no_answer() from None
+
+
+def store_link(file: ExportFile) -> str | None:
+    """A URL of the storage itself, for two minutes and whoever has it; None where web passes the bytes on. Raises Gone."""
+    disposition = str(content_disposition_header(True, file.name))
+    try:
+        url = storage.link(file.key, disposition=disposition, content_type=file.content_type)
+    except OSError:
+        raise _no_answer() from None
+    if url:
+        open_stored(file).close()  # it is there
+    return url
+
+
+def _no_answer() -> Unavailable:
+    return Unavailable("The storage does not answer; try again later.", code="storage_unavailable", retry_after_seconds=RETRY_SECONDS)
 
 
 def log_download(user: Any, file: ExportFile, door: str) -> None:

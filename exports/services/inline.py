@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 from exports import sources
@@ -60,10 +59,10 @@ def rows_up_to(spec: Spec, organization: Organization, most: int) -> int:
 
 def first_rows(spec: Spec, organization: Organization, skip: int, most: int) -> list[dict[str, Any]]:
     """At most so many rows behind the skipped ones, as a JSON file would have them. Raises Invalid where they are not found in time."""
-    query = sources.compile_query(replace(spec, window={"skip": skip, "most": most}), [organization.pk])
+    query = sources.compile_page(spec, [organization.pk], skip, most)
     style = FORMATS["json"].style(spec)
     try:
-        with sources.snapshot(style) as snapshot, snapshot.within(LOOK_SECONDS):
+        with sources.glance(style) as snapshot, snapshot.within(LOOK_SECONDS):
             return [json.loads(line) for block in snapshot.json_lines(query, style, spec.titles) for line in block]
     except sources.TooSlow:
         raise Invalid("These tasks were not found in time. Filter them, or sort by createdTime.", code="too_slow") from None

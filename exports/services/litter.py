@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import logging
-import time
-from contextlib import suppress
-
-from django.conf import settings
 
 from exports import storage
 from exports.models import Litter
 
 log = logging.getLogger(__name__)
 
-SPOOLED = ("upload-*.part", "import-*.part")  # an export's are swept by its attempts
-SPOOL_SECONDS = 24 * 3600  # longer than any upload or import takes
+# An export's spool is swept by its attempts, but only on the machine that ticks.
+SPOOL_SECONDS = 24 * 3600  # longer than any of them takes
 
 
 def sweep() -> int:
@@ -28,7 +24,7 @@ def sweep() -> int:
             continue
         one.delete()
         swept += 1
-    return swept + _sweep_spool()
+    return swept + sweep_spool()
 
 
 def _remove(one: Litter) -> None:
@@ -40,12 +36,6 @@ def _remove(one: Litter) -> None:
         storage.spool_path(one.name).unlink(missing_ok=True)
 
 
-def _sweep_spool() -> int:
-    swept = 0
-    for pattern in SPOOLED:
-        for path in settings.SPOOL_ROOT.glob(pattern):
-            with suppress(FileNotFoundError):
-                if path.stat().st_mtime < time.time() - SPOOL_SECONDS:
-                    path.unlink()
-                    swept += 1
-    return swept
+def sweep_spool() -> int:
+    """Removes what killed processes left in this machine's spool. How many files."""
+    return storage.delete_old_spools(".part", SPOOL_SECONDS)

@@ -1,4 +1,4 @@
-"""What happens each minute, one at a time: lost workers reaped, schedules fired, waiting jobs rung for, litter swept."""
+"""What happens each minute, one at a time: lost workers reaped, schedules fired, waiting jobs rung for, files expired, litter swept."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from exports import storage
 from exports.models import JobAttempt, TickLease
-from exports.services import jobs, litter, notifications, uploads
+from exports.services import jobs, litter, notifications, readiness, retention, uploads
 from exports.services.imports import running
 from exports.services.imports import uploads as import_uploads
 from exports.services.schedules import firing, settling
@@ -34,12 +34,16 @@ def tick(holder: str) -> dict[str, int]:
         "settled": settling.settle,
         "fired": firing.fire_due,
         "rung": jobs.ring_for_waiting,
+        "probed": readiness.send_probes,
         "imports_reaped": running.reap,
         "imports_rung": running.ring_for_waiting,
         "swept": sweep,
         "uploads_swept": import_uploads.sweep,
+        "expired": retention.expire,
         "litter_swept": litter.sweep,
         "forgotten": _forget,
+        "pruned": retention.prune,
+        "orphans_swept": retention.sweep_orphans,
         "mailed": notifications.deliver,
     }
     done = {}

@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -23,7 +23,7 @@ from exports import storage
 from exports.datasets import Spec
 from exports.formats import content_type, stem
 from exports.models import ExportFile, ExportJob
-from exports.services import jobs, receipts, specs
+from exports.services import jobs, limits, receipts, specs
 from exports.services.jobs import Claim
 from taskexport.errors import Conflict, Invalid, NotFound, TooLarge, Unavailable, WrongType
 from tasks.models import User
@@ -114,7 +114,7 @@ def finish(user: User, job: ExportJob, spool: Spool, version_rev: str | None = N
         sha256=spool.sha256,
         rows=rows,
         receipt=receipts.sign(_receipt(user, claim, spec, spool, name, rows)),
-        expires_at=datetime.now(UTC) + timedelta(days=settings.FILE_DAYS),
+        expires_at=limits.expiry(job.organization),
     )
     with _disk_faults():
         storage.put(spool.path, key)

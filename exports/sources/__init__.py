@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import connections
+from django.db import connections, transaction
 
 from exports import cells
 from exports.sources.base import Snapshot, TooSlow
 from exports.sources.postgres import PostgresSnapshot
-from exports.sources.query import ALIAS, Query, compile_query, compile_row, first
+from exports.sources.query import ALIAS, Query, compile_page, compile_query, compile_row, first
 from exports.sources.sqlite import SqliteSnapshot
 from exports.sources.text import Dialect, copy_escaped, csv_block
 
@@ -36,6 +36,20 @@ def snapshot(style: cells.Style) -> Iterator[Snapshot]:
             sqlite.close()
 
 
+@contextmanager
+def glance(style: cells.Style) -> Iterator[Snapshot]:
+    """The same for one short read that somebody waits for: on PostgreSQL over the connection that is open, and without a state of its own."""
+    if connections[ALIAS].vendor != "postgresql":
+        with snapshot(style) as found:
+            yield found
+        return
+    with transaction.atomic(using=ALIAS):
+        try:
+            yield PostgresSnapshot(style.zone, is_shared=True)
+        finally:
+            transaction.set_rollback(True, using=ALIAS)  # which takes the settings back too
+
+
 __all__ = [
     "Dialect",
     "PostgresSnapshot",
@@ -43,10 +57,12 @@ __all__ = [
     "Snapshot",
     "SqliteSnapshot",
     "TooSlow",
+    "compile_page",
     "compile_query",
     "compile_row",
     "copy_escaped",
     "csv_block",
     "first",
+    "glance",
     "snapshot",
 ]

@@ -22,14 +22,17 @@ _SQL_DELIMITERS = {",": ",", ";": ";", "\t": "\\t", "|": "|"}
 
 
 class PostgresSnapshot:
-    """A REPEATABLE READ READ ONLY transaction on a connection of its own."""
+    """A REPEATABLE READ READ ONLY transaction on a connection of its own, or the caller's transaction on Django's."""
 
-    def __init__(self, zone: str = "UTC") -> None:
+    def __init__(self, zone: str = "UTC", *, is_shared: bool = False) -> None:
         wrapper: Any = connections[ALIAS]
         self.rows_read = 0
-        self._connection = wrapper.get_new_connection(wrapper.get_connection_params())
-        self._connection.autocommit = True  # so that BEGIN and its options are ours
-        self._connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        if is_shared:
+            self._connection = wrapper.connection
+        else:
+            self._connection = wrapper.get_new_connection(wrapper.get_connection_params())
+            self._connection.autocommit = True  # so that BEGIN and its options are ours
+            self._connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         # A sort that spills to disk costs more than this memory does; it is the server's, one export at a time.
         self._connection.execute(
             "SELECT set_config('statement_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true),"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from django.db import connections
-from django.db.models import F, QuerySet
+from django.db.models import BooleanField, F, Func, QuerySet, Subquery
 
 from exports import filters
 from exports.datasets import DATASETS, Column, Spec
@@ -37,15 +37,8 @@ class Query:
 
 def compile_query(spec: Spec, organization_ids: list[int]) -> Query:
     """The SELECT for this spec over these organizations, in the spec's order; the row's id stands last, as `row_id`."""
-    rows = DATASETS[spec.dataset].rows().filter(created_at__gte=spec.created_from)
-    if spec.created_before:
-        rows = rows.filter(created_at__lt=spec.created_before)
-    # One organization by equality, so that the index gives the order too.
-    rows = rows.filter(organization_id=organization_ids[0]) if len(organization_ids) == 1 else rows.filter(organization_id__in=organization_ids)
-    period = rows
-    if spec.filter:
-        rows = rows.filter(filters.condition(spec.filter, DATASETS[spec.dataset], spec.timezone))
-    order: list[Any] = [*(filters.order(spec.sort, DATASETS[spec.dataset]) if spec.sort else ["created_at"]), "id"]
+    period, rows = _rows(spec, organization_ids)
+    order = _order(spec)
     columns = spec.kinds()
     shown = _chosen(rows.order_by(*order), columns)
     ids = rows.order_by().values_list("pk")
@@ -59,6 +52,41 @@ def compile_query(spec: Spec, organization_ids: list[int]) -> Query:
     among = _compile(period.order_by().values_list("pk")) if spec.window or looks_names_up(counted.sql) else counted
     many, counted = _for_many(shown, few, among), _for_many(ids, counted, among)
     return Query(columns, *many, f"{_COUNT}{counted.sql}{_COUNTED}", counted.params, spec.window is not None, few)
+
+
+def _rows(spec: Spec, organization_ids: list[int]) -> tuple[QuerySet[Any, Any], QuerySet[Any, Any]]:
+    """The rows of the spec's period, and those of them that its filter takes."""
+    rows = DATASETS[spec.dataset].rows().filter(created_at__gte=spec.created_from)
+    if spec.created_before:
+        rows = rows.filter(created_at__lt=spec.created_before)
+    # One organization by equality, so that the index gives the order too.
+    rows = rows.filter(organization_id=organization_ids[0]) if len(organization_ids) == 1 else rows.filter(organization_id__in=organization_ids)
+    return rows, rows.filter(filters.condition(spec.filter, DATASETS[spec.dataset], spec.timezone)) if spec.filter else rows
+
+
+def _order(spec: Spec) -> list[Any]:
+    return [*(filters.order(spec.sort, DATASETS[spec.dataset]) if spec.sort else ["created_at"]), "id"]
+
+
+def compile_page(spec: Spec, organization_ids: list[int], skip: int, most: int) -> Query:
+    """The SELECT of a page of the spec's rows. Their ids are found first, however deep they lie, and only these rows are joined and looked up."""
+    _, rows = _rows(spec, organization_ids)
+    order, columns = _order(spec), spec.kinds()
+    ids = rows.order_by(*order).values("pk")[skip : skip + most]
+    shown = DATASETS[spec.dataset].rows().filter(_Among(F("pk"), Subquery(ids)))
+    counted = _compile(ids)
+    return Query(columns, *_compile(_chosen(shown.order_by(*order), columns)), f"{_COUNT}{counted.sql}{_COUNTED}", counted.params, True)
+
+
+class _Among(Func):
+    """Whether a value is one of a subquery's. PostgreSQL runs it first, in place of a join that it might begin at the other end."""
+
+    output_field = BooleanField()
+    template = "(%(expressions)s)"
+    arg_joiner = " IN "
+
+    def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        return self.as_sql(compiler, connection, template="(%(expressions)s))", arg_joiner=" = ANY(ARRAY", **extra)
 
 
 def compile_row(spec: Spec, row_id: int, columns: tuple[Column, ...]) -> Query:

@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.db.models import ForeignKey, Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 
-from taskexport.staff import OrganizationFilter, may_anywhere, may_in, sees_many
+from taskexport.staff import LongPaginator, OrganizationFilter, may_anywhere, may_in, sees_many
 from tasks import access
 from tasks.access import Action
 from tasks.models import Organization
@@ -54,11 +54,12 @@ class TenantAdmin(admin.ModelAdmin):
     list_filter: ClassVar[Any] = (OrganizationFilter,)
     list_select_related: ClassVar[Any] = ("organization",)
     list_per_page = 50
+    paginator = LongPaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER  # counting each filter reads the whole table
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return access.visible_to(super().get_queryset(request), request.user, self.read_action)
+        return access.listed_for(super().get_queryset(request), request.user, self.read_action)
 
     def get_list_display(self, request: HttpRequest) -> Any:
         shown = super().get_list_display(request)

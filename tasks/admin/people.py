@@ -18,6 +18,8 @@ from tasks.access import Action
 from tasks.admin.base import TenantAdmin, TenantForm
 from tasks.models import AccessToken, Member, Organization, Platform, Role, User
 
+LIMITS = ("max_running", "file_days", "rows_a_day", "kept_mb")  # of an organization; nobody sets their own
+
 
 class _SuperusersOnly:
     """Nobody else sees these screens; an organization's admin makes members, never users."""
@@ -123,10 +125,10 @@ class OrganizationAdmin(admin.ModelAdmin):
         return obj is None or not (obj.tasks.exists() or obj.export_jobs.exists())
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return ("name", "slug", "timezone", "platform", *(("uuid", "created_at") if obj else ()))
+        return ("name", "slug", "timezone", "platform", *LIMITS, *(("uuid", "created_at") if obj else ()))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return ("uuid", "created_at", *(() if self.has_add_permission(request) else ("slug", "platform")))
+        return ("uuid", "created_at", *(() if self.has_add_permission(request) else ("slug", "platform", *LIMITS)))
 
 
 class MemberForm(TenantForm):

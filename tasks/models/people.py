@@ -6,11 +6,15 @@ import uuid
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower, Now
 
 from tasks.models.fields import validate_zone
+
+AS_SET = "Empty: as everybody."
+AS_SET_OR_NONE = "Empty: as everybody; 0: no limit."
 
 
 class UserManager(BaseUserManager["User"]):
@@ -75,6 +79,11 @@ class Organization(models.Model):
     timezone = models.CharField(max_length=64, default="UTC", validators=[validate_zone])
     platform = models.ForeignKey(Platform, models.PROTECT, null=True, blank=True, related_name="organizations")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+    # What its exports may; empty: as the settings say.
+    max_running = models.PositiveIntegerField("jobs at once", null=True, blank=True, validators=[MinValueValidator(1)], help_text=AS_SET)
+    file_days = models.PositiveIntegerField("days files are kept", null=True, blank=True, validators=[MinValueValidator(1)], help_text=AS_SET)
+    rows_a_day = models.PositiveBigIntegerField("rows exported in 24 hours", null=True, blank=True, help_text=AS_SET_OR_NONE)
+    kept_mb = models.PositiveIntegerField("MB of files kept", null=True, blank=True, help_text=AS_SET_OR_NONE)
     # When a worker last took one of its jobs: the queue's fairness.
     last_claimed_at = models.DateTimeField(null=True, editable=False)
 

@@ -76,7 +76,7 @@ class DownloadView(ContractView):
             (200, "application/zip"): OpenApiResponse(bytes, "The file."),
             (206, "application/zip"): OpenApiResponse(bytes, "The range that was asked for."),
             304: None,
-            **documented_errors(410),
+            **documented_errors(410, 503),
             416: OpenApiResponse(None, "The range lies outside of the file."),
             **ERRORS,
         },

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import UTC, datetime
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -21,8 +21,9 @@ from taskexport.api.calls import IDEMPOTENCY_KEY, answer_once, cursor_parts, nex
 from taskexport.api.strict import parse_body, parse_query, whole_number
 from taskexport.api.views import ContractView, number_parameter
 from taskexport.errors import Invalid
-from tasks import access
+from tasks import access, lists
 from tasks.access import Action
+from tasks.lists import Order
 from tasks.models import Organization
 
 PER_PAGE, PER_PAGE_MOST = 50, 200
@@ -32,7 +33,7 @@ _FILTERS = {"status", "type", "org_id", "created_from", "created_to", "page", "p
 
 
 def _filtered(request: Request, query: dict[str, str]) -> QuerySet[ExportJob]:
-    rows = jobs.visible(request.user)
+    rows = jobs.listed(request.user)
     for key, known in (("status", JobStatus.values), ("type", list(specs.TYPES))):
         if key in query:
             if query[key] not in known:
@@ -54,7 +55,8 @@ def _after(rows: QuerySet[ExportJob], cursor: str) -> QuerySet[ExportJob]:
     with reading_cursor():
         at, pk = cursor_parts(cursor)
         moment, job_id = datetime.fromisoformat(at).astimezone(UTC), uuid.UUID(pk)
-    return rows.filter(Q(created_at__lt=moment) | Q(created_at=moment, pk__lt=job_id))
+    (behind,) = lists.parts_behind(rows, Order("created_at", descending=True), moment, job_id)
+    return behind
 
 
 class JobListView(ContractView):
@@ -82,9 +84,10 @@ class JobListView(ContractView):
             raise Invalid.field("cursor", "Send page or cursor, not both.")
         page, per_page = whole_number(query, "page", 1, PAGE_MOST), whole_number(query, "per_page", PER_PAGE, PER_PAGE_MOST)
         rows = _filtered(request, query)
-        total = rows.order_by().count()
-        start = 0 if "cursor" in query else (page - 1) * per_page
-        found = list((_after(rows, query["cursor"]) if "cursor" in query else rows)[start : start + per_page + 1])
+        total = lists.total(rows)
+        found = (
+            jobs.page(_after(rows, query["cursor"]), 0, per_page + 1) if "cursor" in query else jobs.page(rows, (page - 1) * per_page, per_page + 1)
+        )
         body = {
             "jobs": [present(request, job) for job in found[:per_page]],
             "meta": {"page": page, "per_page": per_page, "total": total},

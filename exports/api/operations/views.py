@@ -22,6 +22,7 @@ from taskexport.api.calls import IDEMPOTENCY_KEY, ORGANIZATION_HEADER, answer_on
 from taskexport.api.strict import flatten, parse_body, parse_query
 from taskexport.api.views import ContractView
 from taskexport.errors import AppError, Invalid, Unprocessable
+from tasks import lists
 from tasks.access import Action
 from tasks.models import AccessToken
 
@@ -100,7 +101,7 @@ class IndexView(OperationView):
         rows = reading.matching(rows, _wanted(body.get("filter", {})))
         if not body["history"]:
             rows = rows.filter(historized=False)
-        total, size, page = rows.order_by().count(), body["per-page"], body["page"]
+        total, size, page = lists.total(rows), body["per-page"], body["page"]
         found = reading.page(rows, body["sort"], page, size)
         headers = {
             "X-Pagination-Current-Page": str(page),

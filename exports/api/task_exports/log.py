@@ -33,6 +33,7 @@ from taskexport.api.calls import organization_of, stamp, user_of
 from taskexport.api.strict import parse_query
 from taskexport.api.views import number_parameter
 from taskexport.errors import Invalid
+from tasks import lists
 from tasks.models import Organization
 
 DAYS = 30
@@ -83,12 +84,12 @@ class LogView(TaskExportView):
         is_rising = query.get("sortOrder") == "asc"
         by_time = query.get("sortBy", "requestAt") == "requestAt"  # never missing, and in an index
         order = (source.asc if is_rising else source.desc)(nulls_last=None if by_time else True)
-        found = rows.order_by(order, "pk" if is_rising else "-pk")[skip : skip + size]
-        return Response(answer([_entry(request, job) for job in found], total=rows.order_by().count()))
+        found = jobs.page(rows.order_by(order, "pk" if is_rising else "-pk"), skip, size)
+        return Response(answer([_entry(request, job) for job in found], total=lists.total(rows)))
 
 
 def _filtered(request: Request, organization: Organization, query: dict[str, str]) -> QuerySet[ExportJob]:
-    rows = jobs.visible(request.user).filter(
+    rows = jobs.listed(request.user).filter(
         organization=organization, created_at__gte=datetime.now(UTC) - timedelta(days=DAYS), status__in=list(WORDS)
     )
     rows = rows.filter(created_by__email__iexact=query["email"]) if "email" in query else rows.filter(created_by=user_of(request))

@@ -96,6 +96,7 @@ def claim() -> TaskImport | None:
         taken = TaskImport.objects.filter(pk=found.pk, status=JobStatus.QUEUED)
         if not taken.update(status=JobStatus.IN_PROGRESS, attempt=F("attempt") + 1, started_at=Now(), beat_at=Now()):
             return None
+        recording.follow(task_import=found)
     return TaskImport.objects.select_related("organization", "created_by", "upload").get(pk=found.pk)
 
 
@@ -172,6 +173,7 @@ def _run(task_import: TaskImport, spool: Path) -> ImportResult:
         # In the transaction of the rows: either both are there or neither.
         if not _held(task_import).update(status=JobStatus.DONE, result=_told(result), finished_at=Now()):
             raise Conflict("Another attempt has taken the import over.", code="lost_attempt")
+        recording.follow(task_import=task_import)
         Upload.objects.filter(pk=upload.pk).update(expires_at=Now())
 
     try:
@@ -183,7 +185,9 @@ def _run(task_import: TaskImport, spool: Path) -> ImportResult:
 
 
 def _fail(task_import: TaskImport, result: dict[str, Any]) -> None:
-    _held(task_import).update(status=JobStatus.FAILED, result=result, finished_at=Now())
+    with transaction.atomic():
+        if _held(task_import).update(status=JobStatus.FAILED, result=result, finished_at=Now()):
+            recording.follow(task_import=task_import)
 
 
 def _told(result: ImportResult) -> dict[str, Any]:
@@ -202,8 +206,12 @@ def reap() -> int:
     lapsed = TaskImport.objects.filter(status=JobStatus.IN_PROGRESS, beat_at__lt=Now() - timedelta(seconds=settings.LEASE_SECONDS))
     lost = {"error": f"The import was lost {MAX_ATTEMPTS} times together with its worker.", "error_code": "worker_lost"}
     with transaction.atomic():
+        silent = list(lapsed.values_list("pk", flat=True))
+        lapsed = lapsed.filter(pk__in=silent)  # time passes between statements
         failed = lapsed.filter(attempt__gte=MAX_ATTEMPTS).update(status=JobStatus.FAILED, result=lost, finished_at=Now())
-        return failed + lapsed.update(status=JobStatus.QUEUED, started_at=None)
+        taken_back = lapsed.update(status=JobStatus.QUEUED, started_at=None)
+        recording.follow(task_import__in=silent)
+        return failed + taken_back
 
 
 def ring_for_waiting() -> int:

@@ -7,15 +7,16 @@ short transaction. A stale worker fails at the UPDATE, whatever it believes.
 from exports.services.jobs.direct import begin_direct
 from exports.services.jobs.external import report_failed, report_progress, require_uploader, take
 from exports.services.jobs.leases import reap
-from exports.services.jobs.moving import require_version
+from exports.services.jobs.moving import record, require_version
 from exports.services.jobs.people import again, cancel, create, delete, needed, pin, require_create, retry, start, unpin
-from exports.services.jobs.reading import get, may_change, may_make_again, percent, queue_position, visible
-from exports.services.jobs.ringing import ring, ring_for_waiting, ring_if_waiting
+from exports.services.jobs.reading import get, listed, may_change, may_make_again, page, percent, queue_position, visible
+from exports.services.jobs.ringing import QUEUE, ring, ring_for_waiting, ring_if_waiting, waiting
 from exports.services.jobs.working import BACKOFF_MAX_SECONDS, MAX_FAULTS, Claim, beat, claim, fail, give_back, holds, publish, refuse, run_rights
 
 __all__ = [
     "BACKOFF_MAX_SECONDS",
     "MAX_FAULTS",
+    "QUEUE",
     "Claim",
     "again",
     "beat",
@@ -28,14 +29,17 @@ __all__ = [
     "get",
     "give_back",
     "holds",
+    "listed",
     "may_change",
     "may_make_again",
     "needed",
+    "page",
     "percent",
     "pin",
     "publish",
     "queue_position",
     "reap",
+    "record",
     "refuse",
     "report_failed",
     "report_progress",
@@ -51,4 +55,5 @@ __all__ = [
     "take",
     "unpin",
     "visible",
+    "waiting",
 ]

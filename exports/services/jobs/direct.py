@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from exports.models import ExportJob, JobAttempt, Runner, TickLease, Trigger
-from exports.services import specs
+from exports.services import limits, specs
 from exports.services.jobs.moving import record
 from exports.services.jobs.working import Claim
 from exports.services.operations import recording
@@ -22,7 +22,8 @@ RETRY_SECONDS = 10
 
 def begin_direct(user: User, wish: specs.Wish, organization: Organization | None, platform: Platform | None, worker: str) -> Claim:
     """A job in progress with its attempt; without organization it is over a whole platform, without either over several.
-    Raises TooMany while as many run as the settings allow."""
+    Raises TooMany while as many run as the settings allow, QuotaFull."""
+    limits.require_room(organization)
     TickLease.objects.get_or_create(name="direct", defaults={"until_at": Now()})
     with transaction.atomic():
         TickLease.objects.select_for_update().get(name="direct")  # rivals count one after the other

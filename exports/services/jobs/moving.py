@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 
 from exports.models import ExportJob, JobAttempt, JobEvent
 from exports.services import notifications
+from exports.services.operations import recording
 from exports.states import ENDED, SOURCES, JobStatus
 from taskexport.errors import Conflict, NotFound
 from tasks.models import User
@@ -45,6 +46,7 @@ def move(
             raise Conflict("Another attempt has taken the job over.", code="lost_attempt")
 
     job = _change(job_id, check, version_rev, status=to, **changes)
+    recording.follow(job=job_id)
     record(job, kind, came_from=JobStatus(job.status), to=to, actor=actor, detail=detail, number=number or job.attempt)
     if to in ENDED:
         notifications.write(job_id, to, changes.get("error", ""), actor)

@@ -12,7 +12,7 @@ from django.db.models.functions import Coalesce, Now
 from exports import storage
 from exports.datasets import Spec
 from exports.models import ExportFile, ExportJob, JobAttempt, Runner, Trigger
-from exports.services import files, specs
+from exports.services import files, limits, specs
 from exports.services.jobs.moving import edit, end_attempts, move, record, require_version
 from exports.services.jobs.reading import require_change
 from exports.services.jobs.ringing import ring
@@ -91,15 +91,18 @@ def again(user: User, job: ExportJob, *, trigger: Trigger = Trigger.API) -> Expo
 
 # -- Moving --------------------------------------------------------------------------------------------------------
 def start(user: User, job: ExportJob, version_rev: str | None = None) -> None:
-    """new → queued. Raises Conflict, Forbidden."""
+    """new → queued. Raises Conflict, Forbidden, QuotaFull; a schedule's job waits in the queue for its organization's quota."""
     require_change(user, job)
+    if job.trigger != Trigger.SCHEDULE:
+        limits.require_room(job.organization)
     _queue(job, "started", {JobStatus.NEW}, user, version_rev)
 
 
 def retry(user: User, job: ExportJob, version_rev: str | None = None) -> None:
-    """failed or cancelled → queued, its crashes and faults forgiven. Raises Conflict, Forbidden."""
+    """failed or cancelled → queued, its crashes and faults forgiven. Raises Conflict, Forbidden, QuotaFull."""
     require_change(user, job)
     _require_queueable(job)
+    limits.require_room(job.organization)
     _queue(job, "retried", {JobStatus.FAILED, JobStatus.CANCELLED}, user, version_rev)
 
 

@@ -9,7 +9,7 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 from exports.models import ExportJob, JobAttempt, Runner
 from exports.states import ENDED, JobStatus
 from taskexport.errors import Forbidden, NotFound
-from tasks import access
+from tasks import access, lists
 from tasks.access import Action
 
 
@@ -18,19 +18,36 @@ def visible(user: Any) -> QuerySet[ExportJob]:
 
     A direct export over a whole platform is its owners'; one over several platforms is its maker's.
     """
+    return _seen_by(user, access.organizations(user).values("pk"))
+
+
+def listed(user: Any) -> QuerySet[ExportJob]:
+    """The same for long lists, at the price of a query: with ids in place of a subquery they stay one walk along an index."""
+    return visible(user) if user is not None and user.is_superuser else _seen_by(user, access.organization_ids(user))
+
+
+def _seen_by(user: Any, organizations: Any) -> QuerySet[ExportJob]:
+    rows = _shown().filter(deleted_at=None)
+    if user is not None and user.is_authenticated and user.is_active and user.is_superuser:
+        return rows
+    condition = Q(organization__in=organizations)
+    # Asked first: most people own no platform.
+    platforms = list(access.platforms(user).order_by("pk").values_list("pk", flat=True))
+    if platforms:
+        condition |= Q(organization=None) & (Q(platform__in=platforms) | Q(platform=None, created_by=user))
+    return rows.filter(condition)
+
+
+def _shown() -> QuerySet[ExportJob]:
     present = JobAttempt.objects.filter(job=OuterRef("pk"), number=OuterRef("attempt"))
-    rows = (
-        ExportJob.objects.filter(deleted_at=None)
-        .select_related("organization", "file", "created_by")
-        .annotate(rows_done=Subquery(present.values("rows_done")), rows_total=Subquery(present.values("rows_total")))
+    return ExportJob.objects.select_related("organization", "file", "created_by").annotate(
+        rows_done=Subquery(present.values("rows_done")), rows_total=Subquery(present.values("rows_total"))
     )
-    # Asked first: for the many who own no platform, the list stays one walk along an index.
-    platforms = [] if user is not None and user.is_superuser else list(access.platforms(user).values_list("pk", flat=True))
-    if not platforms:
-        return access.visible_to(rows, user)
-    of_organizations = Q(organization__in=access.organizations(user).values("pk"))
-    of_platforms = Q(organization=None) & (Q(platform__in=platforms) | Q(platform=None, created_by=user))
-    return rows.filter(of_organizations | of_platforms)
+
+
+def page(rows: QuerySet[ExportJob], start: int, size: int) -> list[ExportJob]:
+    """So many of the visible jobs from this place on, without their long fields, which no list shows."""
+    return lists.page(rows.defer("spec", "file__receipt"), start, size)
 
 
 def get(user: Any, job_id: Any) -> ExportJob:

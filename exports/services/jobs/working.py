@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, Exists, F, Min, QuerySet
 from django.db.models.functions import Now
 
+from exports import storage
 from exports.datasets import Spec
 from exports.formats.issues import Issue
-from exports.models import ExportFile, ExportIssue, ExportJob, JobAttempt, Runner
-from exports.services.jobs.moving import give_up, move
+from exports.models import ExportFile, ExportIssue, ExportJob, JobAttempt, JobEvent, Runner
+from exports.services import limits
+from exports.services.jobs.moving import give_up, move, record
 from exports.services.jobs.people import needed
 from exports.services.jobs.ringing import ring, waiting
 from exports.states import JobStatus
@@ -24,7 +26,11 @@ from taskexport.errors import AppError, Conflict
 from tasks import access
 from tasks.models import Organization, User
 
+log = logging.getLogger(__name__)
+
 MAX_FAULTS = 8  # transient faults; with the back-off below this is about an hour of trying
+PUT_OFF_SECONDS = 300  # somebody may make room before the quota clears by itself
+PUT_OFF_MOST = 1000  # at once
 BACKOFF_SECONDS = 15  # doubled at each fault
 BACKOFF_MAX_SECONDS = 1800
 
@@ -40,14 +46,22 @@ class Claim:
 def claim(worker: str) -> Claim | None:
     """Takes the fairest waiting job for this worker, or None.
 
-    Organizations with the fewest running jobs come first, then whoever was served longest ago, then the oldest job.
+    Organizations with the fewest running jobs come first, then whoever was served longest ago, then the oldest job. Jobs of one
+    whose quota is full are put off; where the disk is full, all wait for the tick's next ring.
     """
+    if not storage.has_space():
+        log.warning("no space for exports")
+        return None
     for organization_id in _organizations_in_turn():
         with transaction.atomic():
             # Claims of one organization queue up here for a few milliseconds, so its limit is exact. No key: a big import
             # that commits holds the organization's key for long, and must not hold up every worker.
             organization = Organization.objects.select_for_update(no_key=True).get(pk=organization_id)
-            if _running().filter(organization=organization).count() >= settings.MAX_RUNNING:
+            if _running().filter(organization=organization).count() >= limits.max_running(organization.max_running):
+                continue
+            full = limits.quota_full(organization)
+            if full:
+                _put_off(organization, full)
                 continue
             job = waiting().filter(organization=organization).order_by("queued_at", "pk").select_for_update(skip_locked=True, no_key=True).first()
             if job is None:
@@ -69,11 +83,36 @@ def _running() -> QuerySet[ExportJob]:
 
 
 def _organizations_in_turn() -> list[int]:
-    first = waiting().order_by().values("organization").annotate(first=Min("queued_at"), served=F("organization__last_claimed_at"))
+    first = (
+        waiting()
+        .order_by()
+        .values("organization", "organization__max_running")
+        .annotate(first=Min("queued_at"), served=F("organization__last_claimed_at"))
+    )
     running = dict(_running().order_by().values_list("organization").annotate(Count("pk")))
     never = datetime.min.replace(tzinfo=UTC)
-    turns = [(running.get(row["organization"], 0), row["served"] or never, row["first"], row["organization"]) for row in first]
-    return [turn[-1] for turn in sorted(turns) if turn[0] < settings.MAX_RUNNING]
+    turns = [
+        (running.get(row["organization"], 0), row["served"] or never, row["first"], row["organization"])
+        for row in first
+        if running.get(row["organization"], 0) < limits.max_running(row["organization__max_running"])
+    ]
+    return [turn[-1] for turn in sorted(turns)]
+
+
+def _put_off(organization: Organization, full: limits.QuotaFull) -> None:
+    """The organization's waiting jobs wait on, and their timeline says for what, once."""
+    jobs = list(
+        waiting().filter(organization=organization).select_for_update(skip_locked=True, no_key=True).order_by("queued_at", "pk")[:PUT_OFF_MOST]
+    )
+    ids = [job.pk for job in jobs]
+    told = set(
+        JobEvent.objects.filter(job__in=ids, kind=full.code, attempt=F("job__attempt"), at__gte=F("job__queued_at")).values_list("job", flat=True)
+    )
+    wait = timedelta(seconds=min(full.retry_after_seconds or PUT_OFF_SECONDS, PUT_OFF_SECONDS))
+    ExportJob.objects.filter(pk__in=ids, status=JobStatus.QUEUED).update(available_at=Now() + wait)
+    for job in jobs:
+        if job.pk not in told:
+            record(job, full.code, number=job.attempt, detail=full.message)
 
 
 def beat(claim: Claim, *, rows_done: int, rows_total: int | None) -> bool:

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from exports.models import ExportJob, Operation
+from exports.services.operations import recording
 from exports.services.operations.handlers import HANDLERS, RESERVED
 from exports.services.operations.reading import PENDING
 from taskexport.errors import Conflict, Forbidden, Invalid
@@ -20,7 +21,7 @@ COLUMNS = {
     "handler": "handler",
     "user_id": "user_id",
     "entity_id": "entity_id",
-    "status": "own_status",
+    "status": "status",
     "request": "request",
     "response": "own_response",
 }
@@ -52,13 +53,13 @@ def update(user: User, operation: Operation, values: dict[str, Any], asked: Any 
         present = Operation.objects.select_for_update(of=("self",)).filter(pk=operation.pk).first()
         if present is None or _is_ours(present):
             raise Conflict("This task's status is read from what runs behind it; it can't be set.", code="status_is_read")
-        if asked is not None and present.own_status != PENDING:
-            raise Conflict(f"The task is {present.own_status}; a request starts only one that is pending.", code="wrong_status")
+        if asked is not None and present.status != PENDING:
+            raise Conflict(f"The task is {present.status}; a request starts only one that is pending.", code="wrong_status")
         _check(values.get("handler", present.handler), values, asked)
         if "user_id" in values:
             values = values | {"user_id": _named(user, operation.organization, values["user_id"], present.user_id)}
         changes = {COLUMNS[name]: value for name, value in values.items()}
-        Operation.objects.filter(pk=present.pk).update(**changes, own_updated_at=Now())
+        Operation.objects.filter(pk=present.pk).update(**changes, updated_at=Now())
         if asked is not None:
             present.refresh_from_db()
             _start(user, present, asked)
@@ -114,6 +115,7 @@ def _start(user: User, operation: Operation, asked: Any) -> None:
     # Every job and import comes with an operation; here the caller's own stands in its place.
     Operation.objects.filter(**_behind(work)).delete()
     Operation.objects.filter(pk=operation.pk).update(**_behind(work), entity_id=operation.entity_id or str(work.pk))
+    recording.follow(pk=operation.pk)
 
 
 def _behind(work: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Operations as they are read: status, response and last change come from what runs behind them, in SQL, so that they filter and sort."""
+"""Operations as they are read: the response comes from what runs behind them, in SQL, so that it filters and sorts."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Case, CharField, DateTimeField, F, QuerySet, TextField, Value, When
-from django.db.models.functions import Cast, Coalesce, JSONObject
+from django.db.models import Case, F, QuerySet, TextField, Value, When
+from django.db.models.functions import Cast, JSONObject
 
 from exports.models import Operation
 from exports.states import JobStatus
@@ -15,15 +15,6 @@ from taskexport.errors import NotFound
 from tasks import access
 from tasks.access import Action
 
-# What a job's or an import's status is called here.
-WORDS: dict[str, str] = {
-    JobStatus.NEW: "pending",
-    JobStatus.QUEUED: "pending",
-    JobStatus.IN_PROGRESS: "running",
-    JobStatus.DONE: "completed",
-    JobStatus.FAILED: "failed",
-    JobStatus.CANCELLED: "failed",
-}
 PENDING, RUNNING = "pending", "running"
 # The contract's field: the column or annotation that it is.
 FIELDS = {
@@ -39,11 +30,6 @@ FIELDS = {
 }
 
 
-def _status() -> Case:
-    behind = [When(**{f"{what}__status": status}, then=Value(word)) for what in ("job", "task_import") for status, word in WORDS.items()]
-    return Case(*behind, default=F("own_status"), output_field=CharField())
-
-
 def _response() -> Case:
     file = JSONObject(file=F("job__file__name"), rows=F("job__file__rows"), size=F("job__file__size"), sha256=F("job__file__sha256"))
     error = JSONObject(error=F("job__error"), error_code=F("job__error_code"))
@@ -57,21 +43,9 @@ def _response() -> Case:
     )
 
 
-def _updated_at() -> Case:
-    def last(what: str, *names: str) -> Coalesce:
-        return Coalesce(*(F(f"{what}__{name}") for name in names))
-
-    return Case(
-        When(job__isnull=False, then=last("job", "finished_at", "started_at", "queued_at", "created_at")),
-        When(task_import__isnull=False, then=last("task_import", "finished_at", "started_at", "created_at")),
-        default=F("own_updated_at"),
-        output_field=DateTimeField(),
-    )
-
-
 def rows() -> QuerySet[Operation]:
-    """All operations with `status`, `response` and `updated_at` as they are now."""
-    return Operation.objects.annotate(status=_status(), response=_response(), updated_at=_updated_at())
+    """All operations with their `response` as it is now."""
+    return Operation.objects.annotate(response=_response())
 
 
 def visible(user: Any, action: Action = Action.READ) -> QuerySet[Operation]:

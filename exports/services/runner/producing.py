@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-from django.conf import settings
 
 from exports import sources, storage
 from exports.datasets import Spec
@@ -18,7 +16,7 @@ from exports.formats.archive import TooLarge
 from exports.formats.base import Target
 from exports.formats.issues import Issue, Issues
 from exports.models import ExportFile, ExportJob, Runner
-from exports.services import jobs, receipts, specs
+from exports.services import jobs, limits, receipts, specs
 from exports.services.jobs import Claim
 from exports.services.supervising import Pulse
 from taskexport.errors import AppError
@@ -68,7 +66,7 @@ def produce(claim: Claim, pulse: Pulse) -> tuple[ExportFile, list[Issue]]:
         name = f"{_stem(job, spec)}.{extension}"
         receipt = receipts.sign(receipt_of(claim, spec, name, spooled))
         key = f"{claim.attempt.key_prefix}/{name}"
-        storage.put(spool, key, json.dumps(receipt, ensure_ascii=False, indent=1).encode())
+        storage.put(spool, key, json.dumps(receipt, ensure_ascii=False, indent=1).encode(), pulse.beat)
     finally:
         spool.unlink(missing_ok=True)
     file = ExportFile(
@@ -82,7 +80,7 @@ def produce(claim: Claim, pulse: Pulse) -> tuple[ExportFile, list[Issue]]:
         rows=spooled.written,
         last_row_id=spooled.last_row_id,
         receipt=receipt,
-        expires_at=datetime.now(UTC) + timedelta(days=settings.FILE_DAYS),
+        expires_at=limits.expiry(job.organization),
     )
     return file, spooled.issues
 

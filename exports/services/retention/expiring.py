@@ -1,0 +1,50 @@
+"""Files whose days are over: their bytes go, their row and receipt stay."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from exports.models import ExportFile, Litter
+from exports.services import jobs
+from exports.services.operations import recording
+
+AT_ONCE = 1000  # by one tick
+# From its expiry nobody gets it any more; whoever was just given it may still read on.
+GRACE_SECONDS = 600
+
+
+def expire() -> int:
+    """Takes the bytes of expired files away, of each in a transaction of its own; pinned ones stay. How many.
+
+    The sweeper deletes the bytes, again and again until the storage agrees.
+    """
+    gone: Counter[int] = Counter()
+    sizes: Counter[int] = Counter()
+    for file in _over().select_related("job").order_by("expires_at", "pk")[:AT_ONCE]:
+        if _expire(file):
+            organization_id = file.job.organization_id or 0
+            gone[organization_id] += 1
+            sizes[organization_id] += file.size
+    for organization_id, count in gone.items():
+        if organization_id:
+            recording.of_sweep(organization_id, {"files": count, "bytes": sizes[organization_id]})
+    return gone.total()
+
+
+def _over() -> QuerySet[ExportFile]:
+    return ExportFile.objects.filter(deleted_at=None, pinned=False, expires_at__lte=Now() - timedelta(seconds=GRACE_SECONDS))
+
+
+def _expire(file: ExportFile) -> bool:
+    with transaction.atomic():
+        if not _over().filter(pk=file.pk).update(deleted_at=Now()):  # pinned, or deleted, in this very moment
+            return False
+        Litter.objects.create(kind=Litter.Kind.FILE, name=file.key)
+        file.job.issues.all().delete()  # they quote the file
+        jobs.record(file.job, "expired", number=file.attempt)
+    return True

@@ -1,0 +1,48 @@
+"""Where files grow before they are stored, on this machine's disk below VAR."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import BinaryIO
+
+from django.conf import settings
+
+RECEIPT = ".receipt.json"  # behind a stored file's key
+
+
+def directory(path: Path) -> Path:
+    """The folder itself, which exists now and is ours alone."""
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path
+
+
+def spool_path(name: str) -> Path:
+    """Where a file of this name grows; the directory exists."""
+    return directory(settings.SPOOL_ROOT) / name
+
+
+def open_spool(path: Path) -> BinaryIO:
+    """A new file, readable by us alone. Raises FileExistsError rather than share one."""
+    return os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600), "w+b", buffering=0)
+
+
+def delete_old_spools(suffix: str, seconds: int) -> int:
+    """Removes spool files of this suffix that nobody has written to for so long; returns how many."""
+    old = [path for path in directory(settings.SPOOL_ROOT).glob(f"*{suffix}") if time.time() - path.stat().st_mtime > seconds]
+    for path in old:
+        path.unlink(missing_ok=True)
+    return len(old)
+
+
+def require_space() -> None:
+    """Raises OSError when the disk is nearly full: better not to start than to fail half way."""
+    if not has_space():
+        raise OSError("no space left for exports")
+
+
+def has_space() -> bool:
+    """Whether the disk below VAR has room for another file."""
+    return bool(shutil.disk_usage(directory(settings.SPOOL_ROOT)).free >= settings.FREE_BYTES)
