@@ -593,6 +593,13 @@ def test_curl_without_a_body_moves_a_job(client_of: ClientOf, editor: User, acme
     assert response.status_code == 200
 
 
+def test_white_space_is_not_taken_for_an_empty_body(client_of: ClientOf, editor: User, acme: Organization) -> None:
+    job = make_job(acme, editor)
+    before = snapshot(job)
+    error(client_of(editor).generic("POST", f"{JOBS}/{job.pk}/start", "\n", content_type="application/json"), 400, "invalid_json")
+    assert snapshot(job) == before
+
+
 def test_a_body_that_is_too_large_is_413(client_of: ClientOf, editor: User, acme: Organization, settings: Any) -> None:
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
     error(client_of(editor).post(JOBS, wish(acme, name="x" * 1024 * 1024)), 413, "too_large")

@@ -70,6 +70,16 @@ def test_the_examples_fit_their_schemas() -> None:
     assert checked >= 2
 
 
+def test_the_document_says_what_the_service_refuses_of_every_call() -> None:
+    components = openapi.document()["components"]["schemas"]
+    assert components["JobCreateRequest"]["additionalProperties"] is False
+    assert "additionalProperties" not in components["SingleJob"]  # an answer may gain a field
+    parameters = {each["name"]: each["schema"] for each in openapi.document()["paths"]["/api/v1/export-jobs"]["get"]["parameters"]}
+    assert parameters["per_page"] == {"type": "integer", "minimum": 1, "maximum": 200}
+    (key,) = openapi.document()["paths"]["/api/v1/export-jobs"]["post"]["parameters"]
+    assert (key["name"], key["schema"]["maxLength"]) == ("Idempotency-Key", 255)
+
+
 @pytest.mark.parametrize(
     ("path", "status", "body"),
     [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.urls import URLPattern
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -22,6 +22,7 @@ class Credentials(StrictSerializer):
     password = Text(max_length=500)
 
 
+@extend_schema_serializer(examples=[OpenApiExample("A refresh token", {"refresh": "eyJhbGciOiJIUzI1NiJ9.…"}, request_only=True)])
 class RefreshBody(StrictSerializer):
     """A refresh token."""
 

@@ -39,7 +39,7 @@ WORDS: dict[str, list[Any]] = {
     "v1 date_format": list(DATE_FORMATS),
     "v1 dataset": list(DATASETS),
     "v1 columns": [["id", "title"], ["reference"]],
-    "v1 filter": [{}],
+    "v1 filter": [{"column": "title", "op": "contains", "value": "filter"}],
     "/api/v1/export-jobs sort": [[{"column": "id", "direction": "desc"}]],
     "/api/services/records/{index} index": list(INDEXES),
     "/api/services/records/{index} records": [[{"external_id": "T-1", "status": "open"}], [{"external_id": "T-2"}]],
@@ -52,7 +52,7 @@ WORDS: dict[str, list[Any]] = {
 
 
 def make(folder: Path) -> dict[str, str]:
-    """Fills the empty database. Returns, as variables of the environment, the sign-in and where in the folder the ids are."""
+    """Fills the empty database. Returns, as variables of the environment, the sign-in and the file in the folder that lists what is known."""
     call_command("migrate", verbosity=0)
     acme, globex, _, _ = demo_people.make_people()
     email, password = demo_people.PEOPLE["admin"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiResponse
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema_serializer
 from rest_framework import serializers
 
 from exports.cells import DATE_FORMATS
@@ -57,12 +57,14 @@ class JobCreate(StrictSerializer):
     )
 
 
+@extend_schema_serializer(examples=[OpenApiExample("Version", {"version_rev": "3-9f2c41ab"}, request_only=True)])
 class VersionBody(StrictSerializer):
     """The version that the call insists on; may be left out."""
 
     version_rev = Text(max_length=30, required=False)
 
 
+@extend_schema_serializer(examples=[OpenApiExample("Progress", {"rows_done": 120000, "rows_total": 480000}, request_only=True)])
 class ProgressBody(StrictSerializer):
     """How far an external runner is."""
 
@@ -78,6 +80,9 @@ class DoneBody(serializers.Serializer):
     version_rev = serializers.CharField(max_length=30, required=False)
 
 
+@extend_schema_serializer(
+    examples=[OpenApiExample("Failed", {"error": "The warehouse did not answer.", "version_rev": "3-9f2c41ab"}, request_only=True)]
+)
 class FailedBody(StrictSerializer):
     """Why there is no file."""
 
