@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,9 @@ def run(process_env: dict[str, str], acme: Organization) -> Run:
     def run(port: int) -> Iterator[subprocess.Popen[str]]:
         command = [sys.executable, processes.MANAGE, "runservice", "--port", str(port)]
         env = {**os.environ, **process_env}
-        with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        # Whoever runs the tests in the background of a shell has SIGINT ignored, and so would what is started here.
+        heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=heeding) as process:
             try:
                 yield process
             finally:
