@@ -1,7 +1,7 @@
 """XLSX: openpyxl writes the workbook's shell, our rows are streamed in place of its sheet data.
 
-A block of COPY text becomes XML by a handful of replacements over the whole block and one row template: no work a cell,
-but for what is rare. Strings are typed strings, so nothing is ever a formula. Past 1,048,575 rows a second sheet begins.
+A block of COPY text becomes XML by a handful of replacements over the whole block and a template a row, which few rows have
+for themselves: almost no work a cell. Strings are typed strings, so nothing is ever a formula. Past 1,048,575 rows a second sheet begins.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -55,20 +55,6 @@ class PreflightView(ContractView):
         tags=[TAG],
         request=shapes.JobCreate,
         responses={200: PreflightBody, **documented_errors(400, 401, 403, 404, 413, 415, 429)},
-        examples=[
-            OpenApiExample(
-                "January",
-                {
-                    "org_id": "3fa85f64-5717-4562-b3fc-2c963f66afa6",
-                    "org_name": "Acme Field Services",
-                    "name": "January",
-                    "type": "basic",
-                    "creation_start_date": "2024-01-01T00:00:00Z",
-                    "creation_end_date": "2024-01-31T23:59:59Z",
-                },
-                request_only=True,
-            )
-        ],
     )
     def post(self, request: Request) -> Response:
         """Say what a create of this body would give: rows, size, time, the first rows, and warnings; no job is made."""

@@ -6,7 +6,7 @@ import uuid
 from datetime import UTC, datetime
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -104,20 +104,6 @@ class JobListView(ContractView):
         request=shapes.JobCreate,
         parameters=[IDEMPOTENCY_KEY],
         responses={201: shapes.JobBody, **ERRORS},
-        examples=[
-            OpenApiExample(
-                "January",
-                {
-                    "org_id": "3fa85f64-5717-4562-b3fc-2c963f66afa6",
-                    "org_name": "Acme Field Services",
-                    "name": "January",
-                    "type": "basic",
-                    "creation_start_date": "2024-01-01T00:00:00Z",
-                    "creation_end_date": "2024-01-31T23:59:59Z",
-                },
-                request_only=True,
-            )
-        ],
     )
     def post(self, request: Request) -> Response:
         """Create an export job that can be started later."""

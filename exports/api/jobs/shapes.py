@@ -31,6 +31,21 @@ class Nothing(StrictSerializer):
     """An empty object, or no body at all."""
 
 
+JANUARY = OpenApiExample(
+    "January",
+    {
+        "org_id": "3fa85f64-5717-4562-b3fc-2c963f66afa6",
+        "org_name": "Acme Field Services",
+        "name": "January",
+        "type": "basic",
+        "creation_start_date": "2024-01-01T00:00:00Z",
+        "creation_end_date": "2024-01-31T23:59:59Z",
+    },
+    request_only=True,
+)
+
+
+@extend_schema_serializer(examples=[JANUARY])
 class JobCreate(StrictSerializer):
     """A wish for an export."""
 
