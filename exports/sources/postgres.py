@@ -85,7 +85,7 @@ class PostgresSnapshot:
 
     def text_lines(self, query: Query, style: cells.Style) -> Iterator[list[bytes]]:
         select = f"SELECT {', '.join(self._cells(query, style))}, row_id FROM ({query.sql}) AS chosen"
-        return self._copy(select, "FORMAT text, NULL ''" if style.form is Form.SHEET else "FORMAT text", query.params)
+        return self._copy(select, "FORMAT text" if style.form is Form.JSON else "FORMAT text, NULL ''", query.params)
 
     def _cells(self, query: Query, style: cells.Style) -> list[str]:
         return [cells.sql_text(column.kind, f"c{number}", style) for number, column in enumerate(query.columns)]

@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from exports.datasets import DATASETS
 from exports.datasets.chosen import is_text
 from exports.models import ExportConfig, ExportSchedule, Kind, Missed, Overlap, Segment
-from exports.services import jobs, segments
+from exports.services import changes, jobs, segments
 from exports.services.schedules import recurrence, runs, windows
 from exports.states import JobStatus
 from taskexport.errors import Conflict, FieldError, Invalid, NotFound
@@ -40,6 +40,7 @@ DEFAULTS: dict[str, Any] = {
     "rules": None,
     "window": "all",
     "skip_when_empty": False,
+    "changes_only": False,
     "stem": "",
 }
 TIMING = ("kind", "timezone", "cron", "ends_at")
@@ -106,6 +107,8 @@ def update(
         _require_still(schedule)
         rows = ExportSchedule.objects.filter(pk=schedule.pk, version=schedule.version if version is None else version)
         changed = rows.update(**settled, version=F("version") + 1, updated_at=Now(), paused_reason="", paused_detail="", failures=0)
+        if changed and settled["changes_only"] != schedule.changes_only:
+            changes.drop(schedule.pk)  # whole files in between have told what this base does not know
     found = get(user, schedule.pk)
     if not changed:
         raise Conflict(f"The task is at version {found.version} now. Read it again.", code="stale_version")
@@ -120,6 +123,7 @@ def delete(user: User, schedule: ExportSchedule) -> None:
         for run in schedule.firings.filter(outcome="", job__status=JobStatus.NEW).select_related("job"):
             if run.job:
                 jobs.refuse(run.job, "Its scheduled task was deleted before its turn came.")
+        changes.drop(schedule.pk)
         ExportSchedule.objects.filter(pk=schedule.pk).delete()
 
 
@@ -162,6 +166,19 @@ def take_over(user: User, schedule: ExportSchedule) -> None:
     """The schedule is the user's from now on. May be called twice. Raises Forbidden, NotFound."""
     access.require(user, Action.ADMINISTER, schedule.organization)
     ExportSchedule.objects.filter(pk=schedule.pk).update(owner=user, version=F("version") + 1, updated_at=Now())
+
+
+def reset(user: User, schedule: ExportSchedule) -> None:
+    """Its next run is whole, as its first was; a run that goes on begins anew. May be called twice.
+
+    Raises Conflict where it does not export changes, Forbidden, NotFound.
+    """
+    access.require(user, Action.ADMINISTER, schedule.organization)
+    if not schedule.changes_only:
+        raise Conflict("The task exports whole files; there is nothing to reset.", code="not_changes_only")
+    with transaction.atomic():
+        changes.drop(schedule.pk)
+        ExportSchedule.objects.filter(pk=schedule.pk).update(updated_at=Now())
 
 
 def _require_still(schedule: ExportSchedule) -> None:
@@ -213,8 +230,15 @@ def _checked(user: User, organization: Organization, name: str, first_run: datet
         reject("cron", "Send either a repetition or cron.")
     if first_run is None and values["kind"] != Kind.CRON:
         reject("first_run", "Say when it runs first.")
-    if values["window"] == windows.SINCE_LAST and (values["missed"] == Missed.ALL or values["overlap"] == Overlap.QUEUE):
-        reject("window", "Runs that go on where the last one ended come one at a time: take missed latest or skip, and overlap skip.")
+    goes_on = "window" if values["window"] == windows.SINCE_LAST else "changes_only" if values["changes_only"] else ""
+    if goes_on and (values["missed"] == Missed.ALL or values["overlap"] == Overlap.QUEUE):
+        reject(goes_on, "Runs that go on where the last one ended come one at a time: take missed latest or skip, and overlap skip.")
+    if not isinstance(values["changes_only"], bool):
+        reject("changes_only", "Write true or false.")
+    elif values["changes_only"] and values["window"] == windows.SINCE_LAST:
+        reject("window", "Changes are found between whole sets of rows; take another window.")
+    elif values["changes_only"] and values["skip_when_empty"]:
+        reject("skip_when_empty", "Whether anything has changed is known only once the export has run; leave it out with changes only.")
     if values["segment"] is not None and values["rules"] is not None:
         reject("segment", "Send a segment or a saved one's id, not both.")
     for field, model in (("config", ExportConfig), ("segment", Segment)):

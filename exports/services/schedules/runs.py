@@ -55,6 +55,8 @@ def wish_of(schedule: ExportSchedule, at: datetime) -> specs.Wish:
         **({"columns": schedule.columns} if schedule.columns is not None else {}),
         **({"filter": schedule.filter} if schedule.filter is not None else {}),
     }
+    if schedule.changes_only:
+        values["changes_of"] = schedule.pk or 0  # 0: not saved yet, and only checked
     segment = segments.definition(schedule.segment) if schedule.segment else schedule.rules
     wish = specs.make(values, schedule.config, segment=segment, now=at)
     return replace(wish, spec=replace(wish.spec, stem=f"{schedule.stem}-{schedule.pk}" if schedule.stem else ""))
