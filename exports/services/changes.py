@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-
 from exports import storage
 from exports.datasets import Spec
 from exports.models import ChangeBase, ExportJob, ExportSchedule, Litter
