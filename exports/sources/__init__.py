@@ -16,6 +16,7 @@ from exports.sources.base import Snapshot, TooSlow
 from exports.sources.changed import Change, ChangedRows, existing
 from exports.sources.postgres import PostgresSnapshot
 from exports.sources.query import ALIAS, Query, compile_page, compile_query, compile_row, first
+from exports.sources.settled import settled_until
 from exports.sources.sqlite import SqliteSnapshot
 from exports.sources.text import Dialect, copy_escaped, csv_block
 
@@ -68,5 +69,6 @@ __all__ = [
     "existing",
     "first",
     "glance",
+    "settled_until",
     "snapshot",
 ]

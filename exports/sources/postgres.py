@@ -17,6 +17,7 @@ from exports.sources.query import ALIAS, Query, place_sql
 from exports.sources.text import Dialect
 
 BLOCK_BYTES = 64 * 1024  # large enough that per-block work vanishes; the socket holds more, so the database goes on meanwhile
+READER = "taskexport snapshot"  # by which a session is known that only reads
 _IDENTIFIER_BYTES = 63  # PostgreSQL cuts longer names off
 _SQL_DELIMITERS = {",": ",", ";": ";", "\t": "\\t", "|": "|"}
 
@@ -37,7 +38,7 @@ class PostgresSnapshot:
         self._connection.execute(
             "SELECT set_config('statement_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true),"
             " set_config('TimeZone', %s, true), set_config('DateStyle', 'ISO, YMD', true), set_config('work_mem', '64MB', true),"
-            " set_config('jit', 'off', true)",
+            f" set_config('jit', 'off', true), set_config('application_name', '{READER}', true)",
             [zone],
         )
 

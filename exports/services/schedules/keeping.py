@@ -48,7 +48,7 @@ TIMING = ("kind", "timezone", "cron", "ends_at")
 
 def visible(user: Any) -> QuerySet[ExportSchedule]:
     """The schedules that the user may see, oldest first."""
-    rows = ExportSchedule.objects.select_related("organization", "owner", "segment", "config")
+    rows = ExportSchedule.objects.select_related("organization", "owner", "segment", "config", "change_base")
     return access.visible_to(rows, user).order_by("pk")
 
 
