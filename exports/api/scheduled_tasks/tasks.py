@@ -227,12 +227,12 @@ class ScheduledTaskUrlView(ServiceView):
 
     @extend_schema(operation_id="read_scheduled_task_url", tags=[TAG], responses={200: shapes.ScheduledUrl, **READ, **refusals(409, 410)})
     def get(self, request: Request, schedule_id: str) -> Response:
-        """Get a link to the last file, good for an hour, for whoever asked."""
+        """Get a link to the last file, or to what was made again of it, good for an hour, for whoever asked."""
         schedule: Any = reading.one(request.user, identifier(schedule_id))
         file = ExportFile.objects.select_related("job").filter(pk=schedule.result_id).first()
         if file is None:
             raise Conflict("The task has no result yet.", code="no_result")
-        return Response({"url": request.build_absolute_uri(files.link(user_of(request), files.require_present(file)))})
+        return Response({"url": request.build_absolute_uri(files.link(user_of(request), files.present_or_again(file)))})
 
 
 class ScheduledTaskExecuteView(ServiceView):

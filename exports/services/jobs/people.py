@@ -76,6 +76,14 @@ def create(
     return job
 
 
+def create_started(user: User, organization: Organization, wish: specs.Wish, **how: Any) -> ExportJob:
+    """A new job as `create` makes it, queued at once; where it can't be queued none is made. Raises as `create` and `start` do."""
+    with transaction.atomic():
+        job = create(user, organization, wish, **how)
+        start(user, job)
+    return job
+
+
 def again(user: User, job: ExportJob, *, trigger: Trigger = Trigger.API) -> ExportJob:
     """A new job of the same frozen spec as one that has ended. Raises Conflict while it has not, Forbidden."""
     if job.status not in ENDED:
