@@ -18,7 +18,7 @@ from exports.api.scheduled_tasks.base import CHAIN, READ, TAG, WRITE, ServiceVie
 from exports.api.scheduled_tasks.presenting import LOG_LIMIT, present, state
 from exports.models import ExportFile, ExportSchedule, Kind
 from exports.services import files, segments
-from exports.services.schedules import firing, keeping, reading, settling
+from exports.services.schedules import checking, firing, keeping, reading, settling
 from exports.services.schedules.reading import Code
 from taskexport import idempotency
 from taskexport.api.calls import IDEMPOTENCY_KEY, answer_once, user_of
@@ -109,7 +109,7 @@ def _wished(request: Request, where: Organization, body: dict[str, Any], before:
         "rules": trigger.get("segment"),
         "stem": stem,
     }
-    name = " ".join(body.get("desc", "").split())[: keeping.NAME_LENGTH] or f"{stem.replace('_', ' ')}"
+    name = " ".join(body.get("desc", "").split())[: checking.NAME_LENGTH] or f"{stem.replace('_', ' ')}"
     return name, _first_run(trigger.get("once")), values
 
 
@@ -229,12 +229,12 @@ class ScheduledTaskUrlView(ServiceView):
 
     @extend_schema(operation_id="read_scheduled_task_url", tags=[TAG], responses={200: shapes.ScheduledUrl, **READ, **refusals(409, 410)})
     def get(self, request: Request, schedule_id: str) -> Response:
-        """Get a link to the last file, good for an hour, for whoever asked."""
+        """Get a link to the last file, or to what was made again of it, good for an hour, for whoever asked."""
         schedule: Any = reading.one(request.user, identifier(schedule_id))
         file = ExportFile.objects.select_related("job").filter(pk=schedule.result_id).first()
         if file is None:
             raise Conflict("The task has no result yet.", code="no_result")
-        return Response({"url": request.build_absolute_uri(files.link(user_of(request), files.require_present(file)))})
+        return Response({"url": request.build_absolute_uri(files.link(user_of(request), files.present_or_again(file)))})
 
 
 class ScheduledTaskExecuteView(ServiceView):
@@ -257,29 +257,10 @@ class ScheduledTaskExecuteView(ServiceView):
         return Response(state(reading.one(request.user, schedule.pk)))
 
 
-class ScheduledTaskResetView(ServiceView):
-    """Whole again."""
-
-    @extend_schema(
-        operation_id="reset_scheduled_task",
-        tags=[TAG],
-        request=None,
-        responses={200: shapes.ScheduledTask, **refusals(400, 401, 403, 404, 409, 413, 415, 429)},
-    )
-    def post(self, request: Request, schedule_id: str) -> Response:
-        """Have the next file of a task that exports changes hold all rows, as its first one did. May be called twice."""
-        schedule = keeping.get(request.user, identifier(schedule_id))
-        if request.data != {}:
-            raise Invalid("This call has no body.", code="invalid_json")
-        keeping.reset(user_of(request), schedule)
-        return Response(_one(request, schedule.pk))
-
-
 _TASK = "services/tasks/<str:schedule_id>"
 urlpatterns: list[URLPattern] = [
     *route("services/tasks", ScheduledTaskListView.as_view(), "scheduled-tasks"),
     *route(_TASK, ScheduledTaskView.as_view(), "scheduled-task"),
     *route(f"{_TASK}/download_url", ScheduledTaskUrlView.as_view(), "scheduled-task-url"),
     *route(f"{_TASK}/execute", ScheduledTaskExecuteView.as_view(), "scheduled-task-execute"),
-    *route(f"{_TASK}/reset", ScheduledTaskResetView.as_view(), "scheduled-task-reset"),
 ]

@@ -7,10 +7,15 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('exports', '0012_queue_probe'),
+        ('exports', '0014_ledger_of_schedules'),
     ]
 
     operations = [
+        migrations.AlterField(
+            model_name='scheduleevent',
+            name='kind',
+            field=models.CharField(choices=[('created', 'created'), ('changed', 'changed'), ('paused', 'paused'), ('resumed', 'resumed'), ('taken_over', 'taken over'), ('reset', 'reset to a full export'), ('deleted', 'deleted')], max_length=20),
+        ),
         migrations.AddField(
             model_name='exportschedule',
             name='changes_only',
