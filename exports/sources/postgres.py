@@ -16,7 +16,7 @@ from exports.sources.base import TooSlow
 from exports.sources.query import ALIAS, Query, place_sql
 from exports.sources.text import Dialect
 
-BLOCK_BYTES = 256 * 1024  # large enough that per-block work vanishes, small enough for flat memory
+BLOCK_BYTES = 64 * 1024  # large enough that per-block work vanishes; the socket holds more, so the database goes on meanwhile
 _IDENTIFIER_BYTES = 63  # PostgreSQL cuts longer names off
 _SQL_DELIMITERS = {",": ",", ";": ";", "\t": "\\t", "|": "|"}
 

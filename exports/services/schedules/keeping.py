@@ -41,6 +41,7 @@ DEFAULTS: dict[str, Any] = {
     "window": "all",
     "skip_when_empty": False,
     "stem": "",
+    "month_day": None,
 }
 TIMING = ("kind", "timezone", "cron", "ends_at")
 
@@ -69,12 +70,28 @@ def next_runs(schedule: ExportSchedule, count: int = 5) -> list[recurrence.Run]:
     return recurrence.described(runs.rule_of(schedule), found)
 
 
+def preview(first_run: datetime | None, values: dict[str, Any], count: int = 5) -> list[recurrence.Run]:
+    """The first runs of a schedule that nobody has saved yet, as `create` takes it: of `kind`, `timezone` and what differs from DEFAULTS.
+
+    Raises Invalid.
+    """
+    values = DEFAULTS | values
+    if values["kind"] == Kind.CRON:
+        try:
+            recurrence.check_cron(values["cron"])
+        except ValueError as error:
+            raise Invalid.field("cron", str(error)) from None
+    armed = _armed(first_run, values["timezone"], values)
+    return next_runs(ExportSchedule(**{name: values[name] for name in TIMING}, **armed), count)
+
+
 # -- Changing ------------------------------------------------------------------------------------------------------
 def create(user: User, organization: Organization, name: str, first_run: datetime | None, values: dict[str, Any]) -> ExportSchedule:
     """A new schedule of `kind`, `timezone`, and what differs from DEFAULTS; it is the user's own.
 
     `first_run`: an instant, or without a zone a wall time in the schedule's; past, it runs at the next tick. None, for cron alone: from
-    now on. What the first job would be is checked now. Raises Invalid with all that is wrong, Forbidden, NotFound.
+    now on. `month_day` keeps a monthly one's day where the first run's month is too short for it. What the first job would be is checked
+    now. Raises Invalid with all that is wrong, Forbidden, NotFound.
     """
     access.require(user, Action.ADMINISTER, organization)
     settled = _checked(user, organization, name, first_run, DEFAULTS | values)
@@ -228,6 +245,7 @@ def _checked(user: User, organization: Organization, name: str, first_run: datet
     if errors:
         raise Invalid("; ".join(f"{error.field}: {error.detail}" for error in errors), fields=errors)
     settled = {"name": name, **values, "timezone": zone, **_armed(first_run, zone, values)}
+    settled.pop("month_day")  # it is in the first run's wall time
     draft = ExportSchedule(organization=organization, owner=user, **settled)
     wish = runs.wish_of(draft, datetime.now(UTC))
     jobs.require_create(user, organization, wish.spec)
@@ -250,4 +268,6 @@ def _armed(first_run: datetime | None, zone: str, values: dict[str, Any]) -> dic
         first = next(recurrence.times(rule, now), None)
     if first and values["ends_at"] and first > values["ends_at"]:
         raise Invalid.field("ends_at", "It would end before its first run.")
+    if values["kind"] == Kind.MONTHLY and values["month_day"]:
+        wall = recurrence.anchored(wall, values["month_day"])
     return {"starts_on_clock": wall.isoformat(), "next_run_at": first, "armed_at": Now()}
