@@ -286,6 +286,14 @@ def test_save_as_segment_keeps_conditions_that_rules_can_say(editor: User, acme:
     assert Segment.objects.count() == 1
 
 
+def test_repeat_this_leads_to_a_new_schedule_with_the_same_choices(admin: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
+    client = staff_client_of(admin)
+    answer = client.post(ADD, scripted(acme, "_repeat", name="Each week", window="last_7_days", filter=STATUS))
+    assert answer["Location"].startswith("/admin/exports/exportschedule/add/?draft=")
+    assert "Each week" in client.get(answer["Location"]).content.decode()
+    assert made() == (0, 0, 0, 0)
+
+
 def test_buttons_are_there_for_whom_they_work(admin: User, editor: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
     text = staff_client_of(editor).get(ADD).content.decode()
     assert 'name="_segment"' in text

@@ -50,7 +50,7 @@ def _made(request: Any, choices: dict[str, Any], found: Asked, *, and_start: boo
             jobs.start(request.user, job)
         return job.pk
 
-    job_id = _once(request.user, ["start" if and_start else "create", _nonce(request), choices], create)
+    job_id = once(request.user, ["start" if and_start else "create", nonce_of(request), choices], create)
     said = "It is queued; a worker takes it within seconds." if and_start else "The export is made. Start it when you like."
     messages.success(request, said)
     return reverse(JOB_URL, args=[job_id])
@@ -58,7 +58,7 @@ def _made(request: Any, choices: dict[str, Any], found: Asked, *, and_start: boo
 
 def make_again(user: User, job: ExportJob, nonce: str) -> str:
     """The id of a new job of the same spec; pressing the button of one page twice makes one. Raises AppError."""
-    return _once(user, ["again", nonce, str(job.pk)], lambda: jobs.again(user, job, trigger=Trigger.STAFF).pk)
+    return once(user, ["again", nonce, str(job.pk)], lambda: jobs.again(user, job, trigger=Trigger.STAFF).pk)
 
 
 # -- Saved for the next time ---------------------------------------------------------------------------------------
@@ -74,7 +74,7 @@ def _config(request: Any, choices: dict[str, Any], found: Asked) -> str:
         "date_format": spec.date_format,
     }
     create = _naming(lambda: configs.create(request.user, found.organization, values).pk)
-    config_id = _once(request.user, ["config", _nonce(request), name, choices], create)
+    config_id = once(request.user, ["config", nonce_of(request), name, choices], create)
     messages.success(request, f"The config “{name}” is saved, and chosen here.")
     kept = {key: value for key, value in choices.items() if key not in {"columns", "filter"}}
     return hand_over(request, kept | {"type": "custom", "config_id": int(config_id)})
@@ -87,7 +87,7 @@ def _segment(request: Any, choices: dict[str, Any], found: Asked) -> str:
     tree = filters.checked(choices["filter"], DATASETS[spec.dataset], now=None, zone=spec.timezone)
     definition = rules.of_tree(tree, spec.dataset)
     create = _naming(lambda: segments.create(request.user, found.organization, name, definition).pk)
-    segment_id = _once(request.user, ["segment", _nonce(request), name, choices], create)
+    segment_id = once(request.user, ["segment", nonce_of(request), name, choices], create)
     messages.success(request, f"The segment “{name}” is saved{'.' if found.segment else ', and chosen here.'}")
     # A second segment has no place here; its conditions stay.
     kept = choices if found.segment else {key: value for key, value in choices.items() if key != "filter"} | {"segment_id": int(segment_id)}
@@ -121,14 +121,16 @@ BUTTONS: dict[str, Callable[[Any, dict[str, Any], Asked], str]] = {
 
 
 # -- Once ----------------------------------------------------------------------------------------------------------
-def _nonce(request: Any) -> str:
+def nonce_of(request: Any) -> str:
+    """The number that the form was given when it was shown. Raises Invalid."""
     try:
         return str(uuid.UUID(request.POST.get("nonce", "")))
     except ValueError:
         raise Invalid("The form was sent without its number; send it once more.") from None
 
 
-def _once(user: User, content: list[Any], create: Callable[[], Any]) -> str:
+def once(user: User, content: list[Any], create: Callable[[], Any]) -> str:
+    """The id that `create` gives, or gave when this content came before. Raises what `create` raises, and keeps nothing then."""
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     answer = idempotency.once(user, f"staff-{digest}", digest, lambda: idempotency.Answer(201, {"id": str(create())}))
     return str(answer.body["id"])

@@ -15,7 +15,6 @@ from django.urls import URLPattern, path, reverse
 from exports.admin.new import asked, beginning, making, offered
 from exports.datasets import DATASETS
 from exports.formats import FORMATS
-from exports.models import ExportSchedule
 from exports.services import preflight, specs
 from taskexport.api.strict import decoded
 from taskexport.errors import AppError
@@ -68,12 +67,11 @@ def context(request: Any, choices: dict[str, Any], errors: list[dict[str, str]])
     if organization is None and len(mine) > 1:  # which one is not known yet; JavaScript hides what is not allowed there
         administers = may_anywhere(request, Action.ADMINISTER)
         may |= {"config": administers, "segment": may_anywhere(request, Action.WRITE), "repeat": administers}
-    may["repeat"] = may["repeat"] and admin.site.is_registered(ExportSchedule)
     return {
         "title": "New export",
         "choices": choices,
         "columns_of": f"{asked.CONFIG}{choices['config_id']}" if choices.get("config_id") else choices.get("type"),
-        "errors": _placed(errors),
+        "errors": placed(errors),
         "organizations": mine,
         "configs": [
             (f"{asked.CONFIG}{config.pk}", config.name) for config in (offered.saved_configs(request.user, organization) if organization else ())
@@ -96,7 +94,6 @@ def context(request: Any, choices: dict[str, Any], errors: list[dict[str, str]])
             "offered": offered.everything(),
             "preflight_url": reverse(PREFLIGHT_URL),
             "offered_url": reverse(OFFERED_URL, args=[0]),
-            "may_repeat": admin.site.is_registered(ExportSchedule),
         },
     }
 
@@ -109,16 +106,16 @@ def _chosen(user: User, choices: dict[str, Any]) -> Organization | None:
         return None
 
 
-def _placed(errors: list[dict[str, str]]) -> dict[str, list[Any]]:
+def placed(errors: list[dict[str, str]], fields: tuple[str, ...] = PLAIN_FIELDS) -> dict[str, list[Any]]:
     """The errors by the plain field that shows them; under `all` those that stand above the form."""
-    placed: dict[str, list[Any]] = {}
+    found: dict[str, list[Any]] = {}
     for error in errors:
         field, detail = error["field"], error["detail"]
-        if field in PLAIN_FIELDS:
-            placed.setdefault(field, []).append(detail)
+        if field in fields:
+            found.setdefault(field, []).append(detail)
         else:
-            placed.setdefault("all", []).append({"field": field, "text": f"{field}: {detail}" if field else detail})
-    return placed
+            found.setdefault("all", []).append({"field": field, "text": f"{field}: {detail}" if field else detail})
+    return found
 
 
 # -- Asked while the form is filled in -----------------------------------------------------------------------------
