@@ -199,6 +199,10 @@ export function columnPicker(root, { columns, openKeys, offered, onchange }) {
       "aria-invalid": mine.length ? "true" : null,
       oninput: () => {
         column.title = title.value;
+        // What was wrong with it is another matter now.
+        item.classList.remove("wrong");
+        item.querySelector(".errorlist")?.remove();
+        title.removeAttribute("aria-invalid");
         onchange();
       },
     });
@@ -324,6 +328,8 @@ export function columnPicker(root, { columns, openKeys, offered, onchange }) {
       const mine = all.filter(({ field }) => field === "columns" || field.startsWith("columns["));
       errors = mine.map(({ field, detail }) => ({ index: /^columns\[(\d+)\]/.exec(field) ? Number(/^columns\[(\d+)\]/.exec(field)[1]) : undefined, detail }));
       render();
+      const wrong = list.querySelector(".wrong");
+      if (wrong) list.scrollTop += wrong.getBoundingClientRect().top - list.getBoundingClientRect().top;
       return all.filter((error) => !mine.includes(error));
     },
   };

@@ -197,6 +197,7 @@ export function filterBuilder(root, { columns, offered, suggested, flat = false,
   function valueElement(node, kind, shape) {
     const set = (value) => {
       node.value = value;
+      if (errors.delete(node)) document.activeElement?.closest(".condition")?.querySelector(".errorlist")?.remove();
       changed({ draw: false });
     };
     if (shape === "none") return el("span", { class: "value" });

@@ -37,13 +37,15 @@ export function labelOf(form, columns, field) {
   return form.querySelector(`label[for="id_${field}"]`)?.textContent ?? field;
 }
 
-// The sentences above the form that have found their place below.
-export function settleErrors(errors, rest) {
-  const open = new Set(rest.map(({ field }) => field));
+// The sentences above the form call their places as the page does; those of them that have no mark below stay as they are.
+export function settleErrors(errors, rest, labelled) {
   const note = document.querySelector("[data-errors]");
   if (!note) return;
-  for (const { field } of errors) {
-    if (!open.has(field)) note.querySelectorAll(`[data-field="${CSS.escape(field)}"]`).forEach((element) => element.remove());
+  const unmarked = new Set(rest.map(({ field }) => field));
+  const sentences = [...note.querySelectorAll("[data-field]")];
+  for (const { field, detail } of errors) {
+    const sentence = sentences.find((element) => element.dataset.field === field && element.textContent === `${field}: ${detail}`);
+    if (sentence && !unmarked.has(field)) sentence.textContent = `${labelled(field)}: ${detail}`;
   }
   note.tabIndex = -1;
   note.focus();

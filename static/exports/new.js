@@ -186,7 +186,7 @@ function start() {
           input = select(words(option.key), offers.map((choice) => [choice, LABELS[choice] ?? choice]), values[option.key], (value) => set(option, value), { id });
           input.removeAttribute("aria-label");
         } else input = el("input", { type: "checkbox", id, checked: values[option.key], onchange: () => set(option, input.checked) });
-        return el("div", { class: option.choices.length ? "field" : "field check", "data-option": option.key }, el("label", { for: id }, words(option.key)), input, el("p", { class: "help" }, option.help), errorList(mine));
+        return el("div", { class: option.choices.length ? "field" : "field check", "data-option": option.key }, el("label", { for: id }, words(option.key)), input, el("p", { class: "help" }, option.help.replaceAll("`", "")), errorList(mine));
       }),
     );
   }
@@ -301,7 +301,7 @@ function start() {
     if (page.errors.length) {
       formatOptions(rest);
       order(rest);
-      settleErrors(page.errors, rest.filter(({ field: name }) => !/^(options\.|sort\[)/.test(name)));
+      settleErrors(page.errors, rest.filter(({ field: name }) => !/^(options\.|sort\[)/.test(name)), (name) => labelOf(form, picker.columns(), name));
     }
     ready = true;
     form.setAttribute("data-ready", "yes"); // form.dataset is the field of that name

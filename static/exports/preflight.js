@@ -85,7 +85,7 @@ export function preflight(root, { url, token, ask, labelled, missing }) {
       }
       const answer = await response.json();
       if (mine !== running) return;
-      if (response.ok) show(answer);
+      if (answer.preflight) show(answer);
       else refused(answer.errors ?? []);
     } catch (error) {
       if (error.name !== "AbortError" && mine === running) say("The service did not answer; an export can be made all the same.", true);

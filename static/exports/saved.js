@@ -39,6 +39,8 @@ function start() {
             window: "all",
             type: "custom",
             filter: filter.tree(),
+            // Which rows is the question here, not what a spreadsheet does to a CSV.
+            ...(page.kind === "segment" ? { format: "json" } : {}),
             ...(picker ? { columns: picker.columns(), timezone: field("timezone").value, date_format: field("date_format").value } : {}),
           }
         : null,
@@ -85,7 +87,7 @@ function start() {
     picker?.set(Array.isArray(begun.columns) ? begun.columns : []);
     filter.set(begun.filter);
     await theirs();
-    if (page.errors.length) settleErrors(page.errors, filter.show(picker ? picker.show(page.errors) : page.errors));
+    if (page.errors.length) settleErrors(page.errors, filter.show(picker ? picker.show(page.errors) : page.errors), (name) => labelOf(form, picker?.columns() ?? [], name));
     ready = true;
     form.setAttribute("data-ready", "yes");
     changed();

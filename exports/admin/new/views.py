@@ -17,7 +17,7 @@ from exports.datasets import DATASETS
 from exports.formats import FORMATS
 from exports.services import preflight, specs
 from taskexport.api.strict import decoded
-from taskexport.errors import AppError
+from taskexport.errors import AppError, Invalid
 from taskexport.staff import may_anywhere
 from tasks import access
 from tasks.access import Action
@@ -120,12 +120,14 @@ def placed(errors: list[dict[str, str]], fields: tuple[str, ...] = PLAIN_FIELDS)
 
 # -- Asked while the form is filled in -----------------------------------------------------------------------------
 def preflight_view(request: Any) -> HttpResponse:
-    """What the choices in the body would give; 200 with `preflight`, or the refusal's status with `errors`."""
+    """What the choices in the body would give: `preflight`, or what they lack as `errors`, which is no failure while somebody still types."""
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
     try:
         found = asked.checked(request.user, {"name": "Export"} | asked.shaped(decoded(request.body)))
         answer = preflight.preflight(request.user, found.organization, found.wish.spec)
+    except Invalid as error:
+        return JsonResponse({"errors": asked.refusal(error)})
     except AppError as error:
         return JsonResponse({"errors": asked.refusal(error)}, status=error.status)
     return JsonResponse({"preflight": asdict(answer), "in_words": specs.in_words(found.wish.spec)})
