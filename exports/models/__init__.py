@@ -4,7 +4,7 @@ from exports.models.delivery import Delivery, DeliveryState
 from exports.models.jobs import Download, ExportFile, ExportIssue, ExportJob, JobAttempt, JobEvent, QueueProbe, Runner, TickLease, Trigger
 from exports.models.operations import Litter, Operation, Removal, TaskImport, Upload
 from exports.models.saved import ExportConfig
-from exports.models.schedules import ExportSchedule, Firing, Kind, Missed, Outcome, Overlap, Segment
+from exports.models.schedules import ExportSchedule, Firing, Kind, Missed, Outcome, Overlap, Pause, ScheduleEvent, Segment
 
 __all__ = [
     "Delivery",
@@ -24,9 +24,11 @@ __all__ = [
     "Operation",
     "Outcome",
     "Overlap",
+    "Pause",
     "QueueProbe",
     "Removal",
     "Runner",
+    "ScheduleEvent",
     "Segment",
     "TaskImport",
     "TickLease",

@@ -115,6 +115,45 @@ class ExportSchedule(models.Model):
         return self.name
 
 
+class Pause(models.TextChoices):
+    """Why a schedule runs no more."""
+
+    PAUSED = "paused", "somebody paused it"
+    OWNER_LOST = "owner_lost", "its owner may no longer export"
+    FAILURES = "failures", "too many runs in a row have failed"
+    BROKEN = "broken", "it can't run as it is"
+
+
+class ScheduleEvent(models.Model):
+    """A line of a schedule's ledger: what was done to it, by whom. It stays when the schedule goes."""
+
+    class Kind(models.TextChoices):
+        """What was done."""
+
+        CREATED = "created", "created"
+        CHANGED = "changed", "changed"
+        PAUSED = "paused", "paused"
+        RESUMED = "resumed", "resumed"
+        TAKEN_OVER = "taken_over", "taken over"
+        DELETED = "deleted", "deleted"
+
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="+")
+    # No constraint: the number is kept when the row has gone, and is never given to another.
+    schedule = models.ForeignKey(ExportSchedule, models.DO_NOTHING, db_constraint=False, related_name="events")
+    name = models.CharField(max_length=200, help_text="The schedule's, then.")
+    kind = models.CharField(max_length=20, choices=Kind.choices)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", help_text="Empty: the service itself.")
+    detail = models.TextField(blank=True)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [models.Index(fields=["at"], name="schedule_event_age")]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.kind}"
+
+
 class Outcome(models.TextChoices):
     """How a run ended."""
 

@@ -13,7 +13,7 @@ from exports.datasets import CONFIGS, DATASETS, builtin_columns
 from exports.formats import FORMATS
 from exports.models import ExportConfig, ExportSchedule, Kind, Segment
 from exports.services import configs, segments
-from exports.services.schedules import keeping, recurrence, windows, words
+from exports.services.schedules import checking, keeping, recurrence, windows, words
 from taskexport.errors import AppError, FieldError
 from tasks.models import Organization, User
 from tasks.models.fields import zones
@@ -144,7 +144,7 @@ class ScheduleForm(TimingForm):
             carried = _carried_of(schedule)
         initial["carried"] = json.dumps(carried) if carried else ""
         options = initial.pop("options", {})
-        super().__init__(data, initial=initial)
+        super().__init__(data, initial=initial, label_suffix="")
         self.brought = _read_carried(data.get("carried", "")) if data is not None else carried or {}
         self._offer_saved()
         for format_name, format_ in FORMATS.items():
@@ -191,7 +191,7 @@ class ScheduleForm(TimingForm):
         found = self.cleaned_data
         first_run, timing = self.timing()
         if self.schedule and not self._moves():
-            first_run, timing = keeping.shown_once(self.schedule), {name: getattr(self.schedule, name) for name in keeping.TIMING}
+            first_run, timing = checking.shown_once(self.schedule), {name: getattr(self.schedule, name) for name in keeping.TIMING}
         chosen = found["format"]
         return first_run, {
             **timing,
@@ -279,7 +279,7 @@ def _of_schedule(schedule: ExportSchedule) -> dict[str, Any]:
     start = datetime.fromisoformat(schedule.starts_on_clock)
     zone = zoneinfo.ZoneInfo(schedule.timezone)
     if schedule.kind == Kind.ONCE:
-        start = keeping.shown_once(schedule).astimezone(zone).replace(tzinfo=None)
+        start = checking.shown_once(schedule).astimezone(zone).replace(tzinfo=None)
     has_begun = start.date() <= datetime.now(zone).date()
     own_rows = schedule.filter is not None or schedule.rules is not None
     return {

@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern
+from django.utils.html import format_html
 
 from exports.admin.schedules import page, prefill, shown
 from exports.admin.schedules.form import FIELDS, ScheduleForm, TimingForm
@@ -93,7 +94,7 @@ class ExportScheduleAdmin(Screen):
     def next_run(self, schedule: ExportSchedule) -> str:
         if schedule.paused_reason or schedule.next_run_at is None:
             return "–"
-        return f"{shown.local(schedule.next_run_at, schedule.timezone)} {schedule.timezone}"
+        return format_html('{} <span class="quiet">{}</span>', shown.local(schedule.next_run_at, schedule.timezone), schedule.timezone)
 
     @admin.display(description="last run")
     def last_outcome(self, schedule: Any) -> str:

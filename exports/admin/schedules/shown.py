@@ -11,19 +11,14 @@ from django.utils.safestring import SafeString
 
 from exports import filters
 from exports.datasets import DATASETS
-from exports.models import ExportSchedule, Outcome
+from exports.models import ExportSchedule, Outcome, ScheduleEvent
 from exports.services import segments
 from exports.services.schedules import recurrence, runs, words
 from exports.services.schedules.reading import Code
 from exports.states import JobStatus
 from taskexport.errors import AppError
 
-PAUSES = {
-    "paused": "Paused",
-    "owner_lost": "Paused: its owner may not export any more",
-    "failures": "Paused: too many runs have failed",
-    "broken": "Paused: it can't run as it is",
-}
+PAUSES = {"paused": "Paused", "owner_lost": "Paused: owner lost", "failures": "Paused: failures", "broken": "Paused: broken"}
 OUTCOMES = {
     Outcome.DONE: ("Done", "ok"),
     Outcome.LATE: ("Done, late", "ok"),
@@ -96,6 +91,17 @@ def outcome(run: Any) -> tuple[str, str]:
     if run.outcome:
         return OUTCOMES[run.outcome]
     return OPEN.get(run.job.status, (run.job.status.capitalize(), "wait")) if run.job else ("Its job was removed", "off")
+
+
+def event(line: ScheduleEvent, zone: str) -> dict[str, str]:
+    """A line of what was done to a schedule, and by whom."""
+    return {
+        "at": local(line.at, zone),
+        "what": line.get_kind_display().capitalize(),
+        "who": str(line.actor) if line.actor else "the service",
+        "detail": line.detail,
+        "tone": {"paused": "wait", "resumed": "ok", "created": "ok"}.get(line.kind, ""),
+    }
 
 
 def last(schedule: Any) -> SafeString | str:
