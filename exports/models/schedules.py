@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower, Now
 
+from exports.models.delivery import Destination
 from exports.models.jobs import ExportJob
 from exports.models.saved import ExportConfig
 from tasks.models import Organization
@@ -59,6 +60,14 @@ class Overlap(models.TextChoices):
     QUEUE = "queue", "it waits"
 
 
+class MailOn(models.TextChoices):
+    """Which ends of a schedule's runs are told by mail."""
+
+    ENDS = "ends", "every end"
+    FAILURES = "failures", "failures alone"
+    NEVER = "never", "none"
+
+
 class ExportSchedule(models.Model):
     """An export that repeats, or waits for its time. Only `exports.services.schedules` changes it."""
 
@@ -88,6 +97,14 @@ class ExportSchedule(models.Model):
     window = models.CharField(max_length=20, default="all", help_text="Which rows by their creation, relative to the run.")
     skip_when_empty = models.BooleanField(default=False)
     stem = models.CharField(max_length=40, blank=True, help_text="What its files are called before -ID; empty: after the job.")
+
+    # Where its runs go; `services.deliveries.links` changes these.
+    mail_on = models.CharField(max_length=10, choices=MailOn.choices, default=MailOn.ENDS, help_text="Which ends its owner and recipients are told.")
+    recipients = models.ManyToManyField(settings.AUTH_USER_MODEL, related_name="+", blank=True, help_text="Told beside its owner.")
+    attach_small = models.BooleanField(default=False, help_text="Mails bring the file along, if it is small.")
+    destination = models.ForeignKey(
+        Destination, models.RESTRICT, null=True, blank=True, related_name="schedules", help_text="Files are copied there."
+    )
 
     next_run_at = models.DateTimeField(null=True, help_text="Advanced in the same transaction as the run's row is made.")
     armed_at = models.DateTimeField(db_default=Now(), help_text="What was due before this was not missed: it was asked for later.")

@@ -10,7 +10,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from exports.models import ExportJob, JobAttempt, JobEvent, Trigger
-from exports.services import notifications
+from exports.services.deliveries import outbox
 from exports.services.operations import recording
 from exports.states import ENDED, SOURCES, JobStatus
 from taskexport.errors import Conflict, NotFound
@@ -32,7 +32,7 @@ def move(
     number: int | None = None,
     **changes: Any,
 ) -> None:
-    """Moves the job to a status, with a line in its timeline, and with a mail to its maker where one is wanted at the end.
+    """Moves the job to a status, with a line in its timeline and, at its end, what is to be told of it; of a done one `publish` tells, with its file.
 
     Raises Conflict (`wrong_status`, `stale_version`, `lost_attempt`), NotFound.
     """
@@ -50,8 +50,8 @@ def move(
     if job.trigger == Trigger.SCHEDULE:
         recording.follow(firing__job=job_id, firing__outcome="")
     record(job, kind, came_from=JobStatus(job.status), to=to, actor=actor, detail=detail, number=number or job.attempt)
-    if to in ENDED:
-        notifications.write(job_id, to, changes.get("error", ""), actor)
+    if to in ENDED and to != JobStatus.DONE:
+        outbox.write_end(job_id, to, changes.get("error", ""), actor)
 
 
 def edit(job_id: Any, kind: str, sources: Collection[JobStatus], verb: str, *, version_rev: str | None = None, actor: User, **changes: Any) -> None:
