@@ -34,6 +34,7 @@ def form(**values: Any) -> dict[str, Any]:
         "timezone": "UTC",
         "missed": "latest",
         "overlap": "skip",
+        "mail_on": "ends",
     } | values
 
 

@@ -11,6 +11,7 @@ from django.core.paginator import Page
 from exports.admin.schedules import shown
 from exports.models import ExportSchedule, Firing
 from exports.services.schedules import checking, firing, keeping, ledger, pausing
+from taskexport.screens import badge
 from taskexport.staff import LongPaginator
 from tasks import access
 from tasks.access import Action
@@ -69,7 +70,7 @@ def line(run: Firing, zone: str) -> dict[str, Any]:
     file = getattr(run.job, "file", None) if run.job else None
     return {
         "run": run,
-        "badge": shown.badge(word, tone),
+        "badge": badge(word, tone),
         "due": shown.local(run.intended_at, zone),
         "began": shown.local(run.fired_at, zone) if run.job_id else "",
         "rows": f"{file.rows:,}" if file else "",
@@ -84,7 +85,7 @@ def context(user: Any, schedule: Any, number: str) -> dict[str, Any]:
     return {
         "schedule": schedule,
         "title": schedule.name,
-        "badge": shown.badge(*shown.state(schedule)),
+        "badge": badge(*shown.state(schedule)),
         "advice": shown.advice(schedule) if may_change else "",
         "when": shown.when(schedule),
         "coming": shown.coming(keeping.next_runs(schedule)),
@@ -93,6 +94,7 @@ def context(user: Any, schedule: Any, number: str) -> dict[str, Any]:
         "window": shown.words.WINDOWS.get(schedule.window, schedule.window),
         "starts": shown.local(checking.shown_once(schedule), schedule.timezone),
         "ends": shown.local(schedule.ends_at, schedule.timezone),
+        "mails": shown.mails(schedule),
         "verbs": verbs(user, schedule),
         "may_change": may_change,
         "page": page,

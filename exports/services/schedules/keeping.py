@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 
 from exports.models import ExportSchedule, Kind, Missed, Overlap, ScheduleEvent
 from exports.services import jobs
+from exports.services.deliveries import links
 from exports.services.holding import hold
 from exports.services.operations import recording
 from exports.services.schedules import checking, ledger, recurrence, runs
@@ -44,7 +45,7 @@ TIMING = ("kind", "timezone", "cron", "ends_at")
 
 def visible(user: Any) -> QuerySet[ExportSchedule]:
     """The schedules that the user may see, oldest first."""
-    rows = ExportSchedule.objects.select_related("organization", "owner", "segment", "config__segment")
+    rows = ExportSchedule.objects.select_related("organization", "owner", "segment", "config__segment", "destination")
     return access.visible_to(rows, user).order_by("pk")
 
 
@@ -82,8 +83,15 @@ def preview(first_run: datetime | None, values: dict[str, Any], count: int = 5) 
 
 
 # -- Changing ------------------------------------------------------------------------------------------------------
-def create(user: User, organization: Organization, name: str, first_run: datetime | None, values: dict[str, Any]) -> ExportSchedule:
-    """A new schedule of `kind`, `timezone`, and what differs from DEFAULTS; it is the user's own.
+def create(
+    user: User,
+    organization: Organization,
+    name: str,
+    first_run: datetime | None,
+    values: dict[str, Any],
+    goes_to: dict[str, Any] | None = None,
+) -> ExportSchedule:
+    """A new schedule of `kind`, `timezone`, and what differs from DEFAULTS; it is the user's own. `goes_to` is what `links.checked` takes.
 
     `first_run`: an instant, or without a zone a wall time in the schedule's; past, it runs at the next tick. None, for cron alone: from
     now on. `month_day` keeps a monthly one's day where the first run's month is too short for it. What the first job would be is checked
@@ -91,23 +99,34 @@ def create(user: User, organization: Organization, name: str, first_run: datetim
     """
     access.require(user, Action.ADMINISTER, organization)
     settled = checking.checked(user, organization, name, first_run, DEFAULTS | values)
+    linked = links.checked(organization, goes_to or {})
     with transaction.atomic():
         hold(settled["config"], settled["segment"])
         made = ExportSchedule.objects.create(organization=organization, owner=user, **settled)
+        links.apply(made, linked)
         ledger.record(made, ScheduleEvent.Kind.CREATED, user)
     return get(user, made.pk)
 
 
 def update(
-    user: User, schedule: ExportSchedule, name: str, first_run: datetime | None, values: dict[str, Any], *, version: int | None = None
+    user: User,
+    schedule: ExportSchedule,
+    name: str,
+    first_run: datetime | None,
+    values: dict[str, Any],
+    goes_to: dict[str, Any] | None = None,
+    *,
+    version: int | None = None,
 ) -> ExportSchedule:
     """The schedule with all of it said anew, its version one higher, no longer paused; it stays the owner's while that person may run it.
+    Where its runs go stays too, but for what `goes_to` says.
 
     Its place in time stays where neither the time nor the repetition changes. `version` insists on the one that was read.
     Raises Invalid, Conflict while it runs or where it is stale, Forbidden, NotFound.
     """
     access.require(user, Action.ADMINISTER, schedule.organization)
     settled = checking.checked(user, schedule.organization, name, first_run, DEFAULTS | values)
+    linked = links.checked(schedule.organization, goes_to or {})
     same_time = all(settled[field] == getattr(schedule, field) for field in TIMING)
     if same_time and (first_run is None or checking.instant(first_run, schedule.timezone) == checking.shown_once(schedule)):
         # A month's day stays the 31st, although February showed the 29th.
@@ -125,6 +144,7 @@ def update(
         rows = ExportSchedule.objects.filter(pk=schedule.pk, version=schedule.version if version is None else version)
         changed = rows.update(**settled, version=F("version") + 1, updated_at=Now(), paused_reason="", paused_detail="", failures=0)
         if changed:
+            links.apply(schedule, linked)
             ledger.record(schedule, ScheduleEvent.Kind.CHANGED, user, ledger.changes(schedule, settled))
             if is_lost:
                 ledger.record_taken_over(schedule, user)
