@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-import pytest
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 
-from exports.models import ExportConfig, ExportJob, ExportSchedule, Firing, Outcome
-from exports.services import segments
-from exports.services.schedules import keeping, recurrence, settling
-from taskexport.staff import hand_over
+from exports.models import ExportJob, ExportSchedule, Firing
 from tasks.models import Organization, User
-from tests.making import make_job, make_tasks
-from tests.scheduling import DAY, SEGMENT, end_jobs, make_schedule, now
+from tests.scheduling import now
 
 StaffClientOf = Callable[[User], Client]
 LIST = "/admin/exports/exportschedule/"
@@ -42,6 +34,7 @@ def form(**values: Any) -> dict[str, Any]:
         "timezone": "UTC",
         "missed": "latest",
         "overlap": "skip",
+        "mail_on": "ends",
     } | values
 
 
@@ -61,7 +54,8 @@ def test_an_admin_makes_one_and_sees_when_it_runs(admin: User, acme: Organizatio
     assert response.redirect_chain == [(page(schedule), 302)]
     assert (schedule.organization, schedule.owner, schedule.kind, schedule.options) == (acme, admin, "monthly", {"archive": "none"})
     assert datetime.fromisoformat(schedule.starts_on_clock).day == 31
-    assert schedule.next_run_at and schedule.next_run_at > now()
+    assert schedule.next_run_at
+    assert schedule.next_run_at > now()
     text = response.content.decode()
     assert "Every month on the 31st, or on the last day of a shorter month, at 02:30" in text
     assert len(response.context["coming"]) == 5

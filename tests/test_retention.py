@@ -188,15 +188,16 @@ def test_an_operation_stays_until_what_hangs_on_it_has_gone(acme: Organization, 
     Removal.objects.create(organization=acme, operation_id=uuid.uuid4(), detail={})
     Removal.objects.update(at=ago(days=366))
     assert retention.prune() == 3  # the sweep, the import, the removal
-    assert set(Operation.objects.values_list("pk", flat=True)) == {parent.pk, child.pk}
-    assert not Operation.objects.filter(pk=sweep.pk).exists()
+    told = Operation.objects.get(handler="SweepHandler")
+    assert (told.pk != sweep.pk, json.loads(told.own_response or "")) == (True, {"imports": 1})
+    assert set(Operation.objects.values_list("pk", flat=True)) == {parent.pk, child.pk, told.pk}
     Operation.objects.update(created_at=ago(days=400))
     assert retention.prune() == 0  # an hour has not passed
     again()
     assert retention.prune() >= 1
     again()
     retention.prune()
-    assert not Operation.objects.exists()
+    assert set(Operation.objects.values_list("own_response", flat=True)) == {'{"jobs": 1}'}
     assert not ExportJob.objects.exists()
 
 

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 
 from exports import worker
-from exports.models import ExportFile, ExportJob, ExportSchedule, Firing
+from exports.models import ExportFile, ExportJob, ExportSchedule, Firing, ScheduleEvent
 from exports.services import configs, jobs, segments
 from exports.services.schedules import firing, keeping, settling
 from tasks.models import Member, Organization, Role, User
@@ -373,6 +373,70 @@ def test_an_admin_takes_over_by_saving(client: Any, admin: User, acme: Organizat
     assert ExportSchedule.objects.get().owner == admin
     past(schedule, DAY)
     assert firing.fire_due() == 1
+
+
+def test_pause_resume_and_take_over_are_in_the_ledger_with_who_did_it(
+    client_of: Any, client: Any, admin: User, editor: User, viewer: User, acme: Organization
+) -> None:
+    gone = User.objects.create_user("gone@example.com", name="Gone")
+    member = Member.objects.create(organization=acme, user=gone, role=Role.ADMIN, name="Gone")
+    schedule = make_schedule(gone, acme, datetime(2030, 10, 26, 2, 30), timezone="Europe/Amsterdam")
+    path = f"{TASKS}/{schedule.pk}"
+    runs = client_of(viewer).get(f"{path}/next_runs?count=3").json()
+    assert (runs["timezone"], [run["local"] for run in runs["runs"]]) == (
+        "Europe/Amsterdam",
+        ["2030-10-26T02:30:00+02:00", "2030-10-27T02:30:00+02:00", "2030-10-28T02:30:00+01:00"],
+    )
+    assert [run["at"] for run in runs["runs"]] == ["2030-10-26T00:30:00Z", "2030-10-27T00:30:00Z", "2030-10-28T01:30:00Z"]
+    assert runs["runs"][1]["change"] == "02:30 comes twice; this is the first"
+    assert len(client.get(f"{path}/next_runs").json()["runs"]) == 5
+    assert client.get(f"{path}/next_runs?count=51").status_code == 400
+    before = list(ExportSchedule.objects.values())
+    for move in ("pause", "resume", "take_over"):
+        assert client_of(editor).post(f"{path}/{move}").status_code == 403
+        assert client.post(f"{path}/{move}", {"now": True}).status_code == 400
+    assert list(ExportSchedule.objects.values()) == before
+    for _ in range(2):
+        paused = client.post(f"{path}/pause")
+        assert (paused.status_code, paused.json()["state"]["code"], paused.json()["state"]["paused"]) == (200, "ERROR", "Paused by Admin.")
+    assert client.get(f"{path}/next_runs").json()["runs"] == []
+    for _ in range(2):
+        assert client.post(f"{path}/resume").json()["state"]["paused"] is None
+    assert ExportSchedule.objects.get().owner == gone
+    for _ in range(2):
+        assert client.post(f"{path}/take_over").status_code == 200
+    assert ExportSchedule.objects.get().owner == admin
+    ExportSchedule.objects.update(owner=gone)
+    member.delete()
+    assert client.post(f"{path}/pause").status_code == client.post(f"{path}/resume").status_code == 200
+    assert ExportSchedule.objects.get().owner == admin
+    lines = client_of(viewer).get(f"{path}/events").json()
+    assert [(line["kind"], line["actor"]["name"], line["detail"]) for line in reversed(lines)] == [
+        ("created", "Gone", ""),
+        ("paused", "Admin", ""),
+        ("resumed", "Admin", ""),
+        ("taken_over", "Admin", "It was Gone's."),
+        ("paused", "Admin", ""),
+        ("taken_over", "Admin", "It was Gone's."),
+        ("resumed", "Admin", ""),
+    ]
+    assert client.get(f"{path}/events?limit=1&offset=1").json() == lines[1:2]
+    assert client.delete(path).status_code == 204
+    last = ScheduleEvent.objects.order_by("pk").last()  # the ledger stays
+    assert (last.kind, last.schedule_id, last.name, last.actor) == ("deleted", schedule.pk, "nightly", admin)
+
+
+def test_what_cannot_run_is_not_resumed(client: Any, admin: User, acme: Organization) -> None:
+    schedule = make_schedule(admin, acme)
+    past(schedule, HOUR)
+    ExportSchedule.objects.update(format="papyrus")
+    assert firing.fire_due() == 0
+    before = list(ExportSchedule.objects.values())
+    refused = client.post(f"{TASKS}/{schedule.pk}/resume")
+    assert (refused.status_code, refused.json()["field_errors"][0]["field"]) == (400, "format")
+    assert list(ExportSchedule.objects.values()) == before
+    paused = client.get(f"{TASKS}/{schedule.pk}/events").json()[0]
+    assert (paused["kind"], paused["actor"], paused["detail"]) == ("paused", None, ExportSchedule.objects.get().paused_detail)
 
 
 @pytest.mark.serial

@@ -222,7 +222,7 @@ class QueueProbe(models.Model):
 
 
 class TickLease(models.Model):
-    """Whoever holds this row's lease is the only one that ticks."""
+    """Whoever holds this row's lease is the only one that does what it is named for."""
 
     name = models.CharField(max_length=30, primary_key=True)
     holder = models.CharField(max_length=200, blank=True)

@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower, Now
 
+from exports.models.delivery import Destination
 from exports.models.jobs import ExportJob
 from exports.models.saved import ExportConfig
 from tasks.models import Organization
@@ -59,6 +60,14 @@ class Overlap(models.TextChoices):
     QUEUE = "queue", "it waits"
 
 
+class MailOn(models.TextChoices):
+    """Which ends of a schedule's runs are told by mail."""
+
+    ENDS = "ends", "every end"
+    FAILURES = "failures", "failures alone"
+    NEVER = "never", "none"
+
+
 class ExportSchedule(models.Model):
     """An export that repeats, or waits for its time. Only `exports.services.schedules` changes it."""
 
@@ -89,6 +98,14 @@ class ExportSchedule(models.Model):
     skip_when_empty = models.BooleanField(default=False)
     stem = models.CharField(max_length=40, blank=True, help_text="What its files are called before -ID; empty: after the job.")
 
+    # Where its runs go; `services.deliveries.links` changes these.
+    mail_on = models.CharField(max_length=10, choices=MailOn.choices, default=MailOn.ENDS, help_text="Which ends its owner and recipients are told.")
+    recipients = models.ManyToManyField(settings.AUTH_USER_MODEL, related_name="+", blank=True, help_text="Told beside its owner.")
+    attach_small = models.BooleanField(default=False, help_text="Mails bring the file along, if it is small.")
+    destination = models.ForeignKey(
+        Destination, models.RESTRICT, null=True, blank=True, related_name="schedules", help_text="Files are copied there."
+    )
+
     next_run_at = models.DateTimeField(null=True, help_text="Advanced in the same transaction as the run's row is made.")
     armed_at = models.DateTimeField(db_default=Now(), help_text="What was due before this was not missed: it was asked for later.")
     paused_reason = models.CharField(max_length=20, blank=True, help_text="Empty while it runs.")
@@ -113,6 +130,45 @@ class ExportSchedule(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Pause(models.TextChoices):
+    """Why a schedule runs no more."""
+
+    PAUSED = "paused", "somebody paused it"
+    OWNER_LOST = "owner_lost", "its owner may no longer export"
+    FAILURES = "failures", "too many runs in a row have failed"
+    BROKEN = "broken", "it can't run as it is"
+
+
+class ScheduleEvent(models.Model):
+    """A line of a schedule's ledger: what was done to it, by whom. It stays when the schedule goes."""
+
+    class Kind(models.TextChoices):
+        """What was done."""
+
+        CREATED = "created", "created"
+        CHANGED = "changed", "changed"
+        PAUSED = "paused", "paused"
+        RESUMED = "resumed", "resumed"
+        TAKEN_OVER = "taken_over", "taken over"
+        DELETED = "deleted", "deleted"
+
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="+")
+    # No constraint: the number is kept when the row has gone, and is never given to another.
+    schedule = models.ForeignKey(ExportSchedule, models.DO_NOTHING, db_constraint=False, related_name="events")
+    name = models.CharField(max_length=200, help_text="The schedule's, then.")
+    kind = models.CharField(max_length=20, choices=Kind.choices)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", help_text="Empty: the service itself.")
+    detail = models.TextField(blank=True)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [models.Index(fields=["at"], name="schedule_event_age")]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.kind}"
 
 
 class Outcome(models.TextChoices):

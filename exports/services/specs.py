@@ -48,7 +48,7 @@ def make(
     """A wish from plain values: `org_name`, `name`, `type`, `creation_start_date`, `creation_end_date` (texts or Moments),
     `format` (default csv) with its `options`, `timezone` (default UTC), `date_format`, and for type custom `dataset` and `columns`;
     `filter` (its relative times are pinned to `now`) and `sort`; `window` and `stem` as a Spec has them. A saved `config` gives
-    what is not said, and its filter must hold too; so must a `segment`, a definition that was checked before.
+    what is not said, and its filter and segment must hold too; so must a `segment`, a definition that was checked before.
     Raises Invalid with all that is wrong at once."""
     errors: list[FieldError] = []
     given = values
@@ -86,8 +86,8 @@ def make(
                 for each in (config.filter if config else None, given.get("filter"))
                 if each is not None
             ]
-            if segment:
-                found.append(_of_segment(segment, dataset, now, zone))
+            saved = segments.definition(config.segment) if config and config.segment else None
+            found += [_of_segment(each, dataset, now, zone) for each in (saved, segment) if each]
             tree = {"all": found} if len(found) > 1 else found[0] if found else None
             sort = filters.checked_sort(values.get("sort", []), DATASETS[dataset])
         except Invalid as error:

@@ -11,7 +11,8 @@ from django.db.models.functions import Now
 
 from exports import storage
 from exports.models import JobAttempt, TickLease
-from exports.services import jobs, litter, notifications, readiness, retention, uploads
+from exports.services import jobs, litter, readiness, retention, uploads
+from exports.services.deliveries import sending
 from exports.services.imports import running
 from exports.services.imports import uploads as import_uploads
 from exports.services.schedules import firing, settling
@@ -44,7 +45,7 @@ def tick(holder: str) -> dict[str, int]:
         "forgotten": _forget,
         "pruned": retention.prune,
         "orphans_swept": retention.sweep_orphans,
-        "mailed": notifications.deliver,
+        "deliveries_rung": sending.ring_for_waiting,
     }
     done = {}
     try:

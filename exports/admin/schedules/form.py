@@ -13,7 +13,8 @@ from exports.datasets import CONFIGS, DATASETS, builtin_columns
 from exports.formats import FORMATS
 from exports.models import ExportConfig, ExportSchedule, Kind, Segment
 from exports.services import configs, segments
-from exports.services.schedules import keeping, recurrence, windows, words
+from exports.services.deliveries import destinations, links
+from exports.services.schedules import checking, keeping, recurrence, windows, words
 from taskexport.errors import AppError, FieldError
 from tasks.models import Organization, User
 from tasks.models.fields import zones
@@ -26,6 +27,7 @@ BUILT_IN = {"basic": "Basic: the columns most people want", "fedex": "FedEx: wha
 KINDS = {"once": "Once", "daily": "Every day", "weekly": "Every week", "monthly": "Every month", "cron": "By a cron expression"}
 MISSED = {"latest": "Run the latest one, late", "skip": "Leave them out", "all": "Run each of them"}
 OVERLAP = {"skip": "Leave the new run out", "queue": "Let the new run wait"}
+MAILS = {"ends": "When a run is done or has failed", "failures": "Only when a run has failed", "never": "None"}
 # The service's field: ours.
 FIELDS = {"first_run": "clock", "ends_at": "ends_on", "config": "what", "columns": "what", "dataset": "what", "type": "what"}
 ROWS = ("segment", "segment_id", "rules", "filter", "join", "where")
@@ -123,6 +125,16 @@ class ScheduleForm(TimingForm):
     missed = forms.ChoiceField(label="Runs that were missed", choices=list(MISSED.items()), help_text="When nothing ran, such as during an outage.")
     overlap = forms.ChoiceField(label="If the last run still goes on", choices=list(OVERLAP.items()))
     skip_when_empty = forms.BooleanField(label="Skip a run that has no rows", required=False)
+    mail_on = forms.ChoiceField(label="Mails", choices=list(MAILS.items()), help_text="To the owner, and to whom you name below.")
+    recipients = forms.CharField(
+        label="Told beside the owner",
+        required=False,
+        max_length=20_000,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="E-mail addresses of the organization's people, one a line.",
+    )
+    attach_small = forms.BooleanField(label="Attach the file to the mail, if it is small", required=False)
+    destination = forms.ChoiceField(label="Copy each file to", required=False)
     carried = forms.CharField(required=False, max_length=MOST_CARRIED, widget=forms.HiddenInput())
     version = forms.IntegerField(required=False, widget=forms.HiddenInput())
 
@@ -144,7 +156,7 @@ class ScheduleForm(TimingForm):
             carried = _carried_of(schedule)
         initial["carried"] = json.dumps(carried) if carried else ""
         options = initial.pop("options", {})
-        super().__init__(data, initial=initial)
+        super().__init__(data, initial=initial, label_suffix="")
         self.brought = _read_carried(data.get("carried", "")) if data is not None else carried or {}
         self._offer_saved()
         for format_name, format_ in FORMATS.items():
@@ -171,6 +183,8 @@ class ScheduleForm(TimingForm):
             ("Saved segments", [(f"segment-{one.pk}", f"{one.name} ({one.dataset})") for one in rows]),
         ]
         self._configs, self._segments = {one.pk: one for one in saved}, {one.pk: one for one in rows}
+        places = destinations.visible(self.user, organization)[:MOST_OFFERED]
+        fields["destination"].choices = [("", "nowhere"), *((str(one.pk), one.name) for one in places)]
         fields["window"].choices = [("", "Choose…"), *((name, words.WINDOWS[name][0].upper() + words.WINDOWS[name][1:]) for name in windows.WINDOWS)]
 
     def options_of(self) -> list[tuple[str, list[Any]]]:
@@ -183,15 +197,24 @@ class ScheduleForm(TimingForm):
         first_run, values = self.wished()
         name = self.cleaned_data["name"]
         if self.schedule is None:
-            return keeping.create(self.user, self.organization, name, first_run, values)
-        return keeping.update(self.user, self.schedule, name, first_run, values, version=self.cleaned_data["version"])
+            return keeping.create(self.user, self.organization, name, first_run, values, self._goes_to())
+        return keeping.update(self.user, self.schedule, name, first_run, values, self._goes_to(), version=self.cleaned_data["version"])
+
+    def _goes_to(self) -> dict[str, Any]:
+        found = self.cleaned_data
+        return {
+            "mail_on": found["mail_on"],
+            "recipients": found["recipients"].replace(",", " ").split(),
+            "attach_small": found["attach_small"],
+            "destination": int(found["destination"]) if found["destination"] else None,
+        }
 
     def wished(self) -> tuple[datetime | None, dict[str, Any]]:
         """The first run and the values, as the service takes them. Raises Invalid."""
         found = self.cleaned_data
         first_run, timing = self.timing()
         if self.schedule and not self._moves():
-            first_run, timing = keeping.shown_once(self.schedule), {name: getattr(self.schedule, name) for name in keeping.TIMING}
+            first_run, timing = checking.shown_once(self.schedule), {name: getattr(self.schedule, name) for name in keeping.TIMING}
         chosen = found["format"]
         return first_run, {
             **timing,
@@ -238,9 +261,13 @@ class ScheduleForm(TimingForm):
     def refuse(self, error: AppError) -> None:
         """Shows a service's refusal at the fields it names, or above the form."""
         for one in error.fields:
-            self.add_error(self._field_of(one), one.detail)
+            self.add_error(self._field_of(one), self._detail_of(one))
         if not error.fields:
             self.add_error(None, error.message)
+
+    def _detail_of(self, error: FieldError) -> str:
+        at = error.field.removeprefix("recipients.")
+        return f"{self._goes_to()['recipients'][int(at)]}: {error.detail}" if at.isdecimal() else error.detail
 
     def _field_of(self, error: FieldError) -> str | None:
         top, _, rest = error.field.partition(".")
@@ -272,6 +299,7 @@ def _usual(organization: Organization) -> dict[str, Any]:
         "timezone": organization.timezone,
         "missed": "latest",
         "overlap": "skip",
+        "mail_on": "ends",
     }
 
 
@@ -279,7 +307,7 @@ def _of_schedule(schedule: ExportSchedule) -> dict[str, Any]:
     start = datetime.fromisoformat(schedule.starts_on_clock)
     zone = zoneinfo.ZoneInfo(schedule.timezone)
     if schedule.kind == Kind.ONCE:
-        start = keeping.shown_once(schedule).astimezone(zone).replace(tzinfo=None)
+        start = checking.shown_once(schedule).astimezone(zone).replace(tzinfo=None)
     has_begun = start.date() <= datetime.now(zone).date()
     own_rows = schedule.filter is not None or schedule.rules is not None
     return {
@@ -302,6 +330,8 @@ def _of_schedule(schedule: ExportSchedule) -> dict[str, Any]:
         "missed": schedule.missed,
         "overlap": schedule.overlap,
         "skip_when_empty": schedule.skip_when_empty,
+        **links.shown(schedule),
+        "recipients": "\n".join(links.shown(schedule)["recipients"]),
         "version": schedule.version,
     }
 

@@ -10,13 +10,15 @@ from django.core.paginator import Page
 
 from exports.admin.schedules import shown
 from exports.models import ExportSchedule, Firing
-from exports.services.schedules import firing, keeping
+from exports.services.schedules import checking, firing, keeping, ledger, pausing
+from taskexport.screens import badge
 from taskexport.staff import LongPaginator
 from tasks import access
 from tasks.access import Action
 from tasks.models import User
 
 RUNS_SHOWN = 25
+EVENTS_SHOWN = 50
 
 
 @dataclass(frozen=True)
@@ -34,14 +36,14 @@ class Verb:
 VERBS: dict[str, Verb] = {
     "run": Verb("Run now", firing.execute, Action.RUN, lambda user, one: True, "It runs now, as an export of yours; its own times stay.", ""),
     "pause": Verb(
-        "Pause", keeping.pause, Action.ADMINISTER, lambda user, one: not one.paused_reason, "It is paused; nothing runs until it is resumed."
+        "Pause", pausing.pause, Action.ADMINISTER, lambda user, one: not one.paused_reason, "It is paused; nothing runs until it is resumed."
     ),
     "resume": Verb(
-        "Resume", keeping.resume, Action.ADMINISTER, lambda user, one: bool(one.paused_reason), "It runs again from its next time on.", ""
+        "Resume", pausing.resume, Action.ADMINISTER, lambda user, one: bool(one.paused_reason), "It runs again from its next time on.", ""
     ),
     "take-over": Verb(
         "Take over",
-        keeping.take_over,
+        pausing.take_over,
         Action.ADMINISTER,
         lambda user, one: one.owner_id != user.pk,
         "It is yours: its exports are made in your name.",
@@ -55,7 +57,7 @@ def verbs(user: Any, schedule: ExportSchedule) -> list[tuple[str, Verb]]:
     return [(name, verb) for name, verb in VERBS.items() if may[verb.action] and verb.fits(user, schedule)]
 
 
-def ledger(schedule: ExportSchedule, number: str) -> Page:
+def firings(schedule: ExportSchedule, number: str) -> Page:
     """A page of its runs, newest first."""
     runs = Firing.objects.filter(schedule=schedule.pk).select_related("job", "job__file").defer("job__spec", "job__file__receipt").order_by("-pk")
     pages = LongPaginator(runs, RUNS_SHOWN)
@@ -68,7 +70,7 @@ def line(run: Firing, zone: str) -> dict[str, Any]:
     file = getattr(run.job, "file", None) if run.job else None
     return {
         "run": run,
-        "badge": shown.badge(word, tone),
+        "badge": badge(word, tone),
         "due": shown.local(run.intended_at, zone),
         "began": shown.local(run.fired_at, zone) if run.job_id else "",
         "rows": f"{file.rows:,}" if file else "",
@@ -78,22 +80,24 @@ def line(run: Firing, zone: str) -> dict[str, Any]:
 
 def context(user: Any, schedule: Any, number: str) -> dict[str, Any]:
     """All that the page shows of a schedule of `reading.one`."""
-    page = ledger(schedule, number)
+    page = firings(schedule, number)
     may_change = access.can(user, Action.ADMINISTER, schedule.organization_id)
     return {
         "schedule": schedule,
         "title": schedule.name,
-        "badge": shown.badge(*shown.state(schedule)),
+        "badge": badge(*shown.state(schedule)),
         "advice": shown.advice(schedule) if may_change else "",
         "when": shown.when(schedule),
         "coming": shown.coming(keeping.next_runs(schedule)),
         "what": shown.what(schedule),
         "rows": shown.rows(schedule),
         "window": shown.words.WINDOWS.get(schedule.window, schedule.window),
-        "starts": shown.local(keeping.shown_once(schedule), schedule.timezone),
+        "starts": shown.local(checking.shown_once(schedule), schedule.timezone),
         "ends": shown.local(schedule.ends_at, schedule.timezone),
+        "mails": shown.mails(schedule),
         "verbs": verbs(user, schedule),
         "may_change": may_change,
         "page": page,
+        "events": [shown.event(event, schedule.timezone) for event in ledger.lines(schedule)[:EVENTS_SHOWN]],
         "runs": [line(run, schedule.timezone) for run in page.object_list],
     }

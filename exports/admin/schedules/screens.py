@@ -11,18 +11,23 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern
+from django.utils.html import format_html
 
 from exports.admin.schedules import page, prefill, shown
 from exports.admin.schedules.form import FIELDS, ScheduleForm, TimingForm
-from exports.admin.screen import Screen, number
 from exports.models import ExportSchedule, Kind
 from exports.services.schedules import keeping, reading, words
 from taskexport.errors import AppError, Invalid
+from taskexport.screens import Screen, number
 from taskexport.staff import OrganizationFilter, may_in
 from tasks import access
 from tasks.access import Action
 from tasks.models import Organization
 
+DELETING = (
+    "It runs no more, and its list of runs goes with it. Exports that it has made stay, and so do their files.",
+    "To have it rest for a while, pause it.",
+)
 MOST_ORGANIZATIONS = 1000  # offered in a list
 
 
@@ -93,7 +98,7 @@ class ExportScheduleAdmin(Screen):
     def next_run(self, schedule: ExportSchedule) -> str:
         if schedule.paused_reason or schedule.next_run_at is None:
             return "–"
-        return f"{shown.local(schedule.next_run_at, schedule.timezone)} {schedule.timezone}"
+        return format_html('{} <span class="quiet">{}</span>', shown.local(schedule.next_run_at, schedule.timezone), schedule.timezone)
 
     @admin.display(description="last run")
     def last_outcome(self, schedule: Any) -> str:
@@ -192,7 +197,7 @@ class ExportScheduleAdmin(Screen):
             if not may_in(request, Action.ADMINISTER, schedule.organization_id):
                 raise PermissionDenied
             if request.method != "POST":
-                return self.page(request, "remove.html", {"title": f"Delete {schedule.name}?", "schedule": schedule})
+                return self.ask(request, schedule, "Delete", DELETING)
             keeping.delete(request.user, schedule)
             messages.success(request, f"{schedule.name}: deleted. Its exports and their files stay.")
             return redirect(self.url("changelist"))

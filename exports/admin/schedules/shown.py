@@ -6,24 +6,19 @@ import zoneinfo
 from datetime import datetime
 from typing import Any
 
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from exports import filters
 from exports.datasets import DATASETS
-from exports.models import ExportSchedule, Outcome
+from exports.models import ExportSchedule, MailOn, Outcome, ScheduleEvent
 from exports.services import segments
 from exports.services.schedules import recurrence, runs, words
 from exports.services.schedules.reading import Code
 from exports.states import JobStatus
 from taskexport.errors import AppError
+from taskexport.screens import badge
 
-PAUSES = {
-    "paused": "Paused",
-    "owner_lost": "Paused: its owner may not export any more",
-    "failures": "Paused: too many runs have failed",
-    "broken": "Paused: it can't run as it is",
-}
+PAUSES = {"paused": "Paused", "owner_lost": "Paused: owner lost", "failures": "Paused: failures", "broken": "Paused: broken"}
 OUTCOMES = {
     Outcome.DONE: ("Done", "ok"),
     Outcome.LATE: ("Done, late", "ok"),
@@ -42,11 +37,6 @@ ADVICE = {
     "failures": "Open the last failed run, mend what it says, then press Resume.",
     "broken": "Edit it, or press Resume to try it as it is.",
 }
-
-
-def badge(word: str, tone: str) -> SafeString:
-    """A word with a shape and a colour."""
-    return format_html('<span class="badge badge-{}">{}</span>', tone, word)
 
 
 def state(schedule: Any) -> tuple[str, str]:
@@ -98,6 +88,17 @@ def outcome(run: Any) -> tuple[str, str]:
     return OPEN.get(run.job.status, (run.job.status.capitalize(), "wait")) if run.job else ("Its job was removed", "off")
 
 
+def event(line: ScheduleEvent, zone: str) -> dict[str, str]:
+    """A line of what was done to a schedule, and by whom."""
+    return {
+        "at": local(line.at, zone),
+        "what": line.get_kind_display().capitalize(),
+        "who": str(line.actor) if line.actor else "the service",
+        "detail": line.detail,
+        "tone": {"paused": "wait", "resumed": "ok", "created": "ok"}.get(line.kind, ""),
+    }
+
+
 def last(schedule: Any) -> SafeString | str:
     """How the last run, of a schedule read with its state, ended."""
     if schedule.last_said:
@@ -106,6 +107,15 @@ def last(schedule: Any) -> SafeString | str:
         said = {JobStatus.DONE: ("Done", "ok"), JobStatus.FAILED: ("Failed", "bad"), JobStatus.CANCELLED: ("Cancelled", "off")} | OPEN
         return badge(*said[schedule.last_status])
     return "no run yet"
+
+
+def mails(schedule: ExportSchedule) -> str:
+    """Who is told of its runs, and when."""
+    if schedule.mail_on == MailOn.NEVER:
+        return "none"
+    others = sorted(str(user) for user in schedule.recipients.all())
+    attached = ", with the file if it is small" if schedule.attach_small else ""
+    return f"at {schedule.get_mail_on_display()}, to {', '.join(['the owner', *others])}{attached}"
 
 
 def what(schedule: ExportSchedule) -> str:

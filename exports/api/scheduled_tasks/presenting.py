@@ -6,7 +6,7 @@ from typing import Any
 
 from exports.api.scheduled_tasks import shapes
 from exports.models import ExportFile, ExportSchedule
-from exports.services.schedules import keeping, reading
+from exports.services.schedules import checking, reading
 from exports.services.schedules.reading import Line
 from taskexport.api.calls import stamp
 
@@ -28,7 +28,7 @@ def _present(schedule: Any, logs: list[Line], result: ExportFile | None) -> dict
         "desc": schedule.description,
         "state": state(schedule),
         "trigger": {
-            "once": stamp(keeping.shown_once(schedule)),
+            "once": stamp(checking.shown_once(schedule)),
             "repeat": schedule.kind if schedule.kind in shapes.REPEATS else "",
             "segment": None if schedule.rules is None else {**schedule.rules, "chain_id": schedule.organization_id},
             "segment_id": None if schedule.segment_id is None else str(schedule.segment_id),

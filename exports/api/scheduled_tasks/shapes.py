@@ -161,3 +161,34 @@ class ScheduledUrl(serializers.Serializer):
     """A link to the last file."""
 
     url = serializers.CharField()
+
+
+class ScheduledRun(serializers.Serializer):
+    """A coming run."""
+
+    at = serializers.DateTimeField(help_text="In UTC.")
+    local = serializers.CharField(help_text="The same in the task's zone, with its offset.")
+    change = serializers.CharField(allow_blank=True, help_text="What the clocks do to it; empty where they do nothing.")
+
+
+class ScheduledRuns(serializers.Serializer):
+    """The coming runs."""
+
+    timezone = serializers.CharField()
+    runs = ScheduledRun(many=True)
+
+
+class ScheduledActor(serializers.Serializer):
+    """Somebody."""
+
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+
+
+class ScheduledEvent(serializers.Serializer):
+    """A line of a task's ledger."""
+
+    kind = serializers.CharField(help_text="created, changed, paused, resumed, taken_over.")
+    at = serializers.DateTimeField()
+    actor = ScheduledActor(allow_null=True, help_text="Who did it; null: the service itself.")
+    detail = serializers.CharField(allow_blank=True)

@@ -18,7 +18,7 @@ from exports.api.scheduled_tasks.base import CHAIN, READ, TAG, WRITE, ServiceVie
 from exports.api.scheduled_tasks.presenting import LOG_LIMIT, present, state
 from exports.models import ExportFile, ExportSchedule, Kind
 from exports.services import files, segments
-from exports.services.schedules import firing, keeping, reading, settling
+from exports.services.schedules import checking, firing, keeping, reading, settling
 from exports.services.schedules.reading import Code
 from taskexport import idempotency
 from taskexport.api.calls import IDEMPOTENCY_KEY, answer_once, user_of
@@ -107,7 +107,7 @@ def _wished(request: Request, where: Organization, body: dict[str, Any], before:
         "rules": trigger.get("segment"),
         "stem": stem,
     }
-    name = " ".join(body.get("desc", "").split())[: keeping.NAME_LENGTH] or f"{stem.replace('_', ' ')}"
+    name = " ".join(body.get("desc", "").split())[: checking.NAME_LENGTH] or f"{stem.replace('_', ' ')}"
     return name, _first_run(trigger.get("once")), values
 
 

@@ -11,7 +11,7 @@ from django.db.models.functions import Coalesce, Now
 
 from exports import storage
 from exports.datasets import Spec
-from exports.models import ExportFile, ExportJob, JobAttempt, Runner, Trigger
+from exports.models import ExportFile, ExportJob, JobAttempt, Operation, Runner, Trigger
 from exports.services import files, limits, specs
 from exports.services.jobs.moving import edit, end_attempts, move, record, require_version
 from exports.services.jobs.reading import require_change
@@ -46,8 +46,9 @@ def create(
     trigger: Trigger = Trigger.API,
     runner: Runner = Runner.INTERNAL,
     notify: bool = False,
+    parent: Operation | None = None,
 ) -> ExportJob:
-    """A new job of a checked wish, not yet queued; with `notify` its maker is told of its end by mail.
+    """A new job of a checked wish, not yet queued; with `notify` its maker is told of its end by mail. Its operation hangs on `parent`.
 
     Raises Forbidden, NotFound, Invalid for what its runner can't do.
     """
@@ -71,7 +72,7 @@ def create(
             created_by=user,
         )
         record(job, "created", to=JobStatus.NEW, actor=user)
-        recording.of_job(job)
+        recording.of_job(job, parent)
     return job
 
 

@@ -47,4 +47,4 @@ HANDLERS: dict[str, Callable[[User, Organization, Any], ExportJob | TaskImport]]
     recording.IMPORT: start_import,
 }
 # Names that only we write.
-RESERVED = frozenset({recording.SWEEP})
+RESERVED = frozenset({recording.SWEEP, recording.SCHEDULE})

@@ -7,10 +7,12 @@ import logging
 import re
 import time
 import uuid
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
 from exports import storage
 from exports.models import ExportFile, JobAttempt, Upload
+from exports.services.operations import recording
 from exports.services.retention.turns import take_turn, yield_turn
 
 log = logging.getLogger(__name__)
@@ -26,10 +28,18 @@ _UPLOAD = re.compile(rf"uploads/\d+/(?P<upload>{_UUID})")
 
 
 def sweep_orphans() -> int:
-    """Once a day: deletes old stored bytes that no row names. How many keys."""
+    """Once a day: deletes old stored bytes that no row names. How many keys. What was an organization's is an operation of it."""
     cursor = take_turn("orphans", EVERY_SECONDS)
     if cursor is None:
         return 0
+    gone: dict[int, Counter[str]] = defaultdict(Counter)
+    try:
+        return _sweep(cursor, gone)
+    finally:
+        recording.of_sweeps(gone)
+
+
+def _sweep(cursor: str, gone: dict[int, Counter[str]]) -> int:
     until, swept = time.monotonic() + SWEEP_SECONDS, 0
     for batch in _batches(storage.walk(cursor)):
         old = [key for key, changed_at in batch if time.time() - changed_at > OLD_SECONDS]
@@ -37,12 +47,19 @@ def sweep_orphans() -> int:
             try:
                 storage.delete_key(key)
                 swept += 1
+                gone[_organization(key)]["stored_files"] += 1
             except OSError as error:  # tomorrow again
                 log.warning("orphan not swept", extra={"error": type(error).__name__})
         if time.monotonic() > until:
             yield_turn("orphans", batch[-1][0])
             return swept
     return swept + storage.delete_unfinished(OLD_SECONDS)
+
+
+def _organization(key: str) -> int:
+    """Whose it was; 0 where the key does not say."""
+    owner = key.split("/")[1]
+    return int(owner) if owner.isdecimal() and len(owner) < 19 else 0
 
 
 def _batches(found: Iterator[tuple[str, float]]) -> Iterator[list[tuple[str, float]]]:

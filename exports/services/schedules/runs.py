@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import Q
 
 from exports import sources
 from exports.formats import FORMATS
-from exports.models import ExportSchedule, Kind, Outcome
+from exports.models import ExportSchedule, Firing, Kind, Operation, Outcome
 from exports.services import jobs, segments, specs
+from exports.services.operations import recording
 from exports.services.schedules import recurrence, windows
 from exports.sources import TooSlow
 from exports.states import JobStatus
 from tasks import access
+from tasks.models import User
 
 
 def rule_of(schedule: ExportSchedule) -> recurrence.Rule:
@@ -30,6 +32,12 @@ def next_after(schedule: ExportSchedule, at: datetime) -> datetime | None:
         return None
     found = next(recurrence.times(rule_of(schedule), at), None)
     return None if found is None or (schedule.ends_at and found > schedule.ends_at) else found
+
+
+def ahead(schedule: ExportSchedule) -> datetime | None:
+    """Its next time that has not passed; None where it has ended."""
+    now = datetime.now(UTC)
+    return schedule.next_run_at if schedule.next_run_at and schedule.next_run_at > now else next_after(schedule, now)
 
 
 def may_run(schedule: ExportSchedule) -> bool:
@@ -71,3 +79,15 @@ def is_empty(schedule: ExportSchedule, wish: specs.Wish, until: float) -> bool:
                 return not snapshot.count(query)
         except TooSlow:
             return False
+
+
+def write(schedule: ExportSchedule, runs: list[Firing], user: User | None = None) -> list[Operation]:
+    """Makes the rows of new runs, and their operations, the user's or the owner's; only under the schedule's lock. Their operations."""
+    made = Firing.objects.bulk_create(runs)
+    return recording.of_firings(schedule, made, user or schedule.owner)
+
+
+def missing(schedule: ExportSchedule, times: list[datetime]) -> list[datetime]:
+    """Those of the times that have no run yet."""
+    present = set(schedule.firings.filter(intended_at__in=times).values_list("intended_at", flat=True))
+    return [at for at in times if at not in present]

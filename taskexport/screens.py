@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
+import uuid
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
+from taskexport import idempotency
 from taskexport.errors import AppError, NotFound
 from taskexport.staff import LongPaginator, OrganizationFilter, may_anywhere, may_in, sees_many
+from tasks import access
 from tasks.access import Action
+from tasks.models import Organization, User
 
 
 class Screen(admin.ModelAdmin):
@@ -29,7 +37,7 @@ class Screen(admin.ModelAdmin):
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER  # counting each filter reads the whole table
     actions: Any = None
-    change_list_template = "admin/exports/list.html"
+    change_list_template = "admin/taskexport/list.html"
     list_title = ""
     empty: tuple[str, str, str] = ("Nothing here yet.", "", "")  # what is not there, what to do for who may add one, and for the rest
 
@@ -93,9 +101,69 @@ class Screen(admin.ModelAdmin):
         return redirect(self.url("change", row.pk))
 
     def page(self, request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
-        """A page of this screen, from `templates/admin/exports/MODEL/`."""
+        """A page of this screen, from `templates/admin/APP/MODEL/` unless it says where."""
         base = self.admin_site.each_context(request) | {"opts": self.opts, "list_title": self.list_title, "list_url": self.url("changelist")}
-        return TemplateResponse(request, f"admin/exports/{self.opts.model_name}/{template}", base | context)
+        return TemplateResponse(
+            request, template if "/" in template else f"admin/{self.opts.app_label}/{self.opts.model_name}/{template}", base | context
+        )
+
+    def ask(self, request: HttpRequest, row: Any, submit: str, texts: tuple[str, ...]) -> HttpResponse:
+        """Asks once more before a button does what can't be undone."""
+        parent = {"parent": str(row), "parent_url": self.url("change", row.pk)}
+        said = {"title": f"{submit} {row}?", "submit": submit, "verb": submit.lower(), "texts": texts}
+        return self.page(request, "admin/taskexport/ask.html", said | parent)
+
+    def show_secret(self, request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+        """The one page that shows a `secret`, with `title`, `why` and `next_url`; the browser keeps no copy of it."""
+        response = self.page(request, "admin/taskexport/secret.html", context)
+        response["Cache-Control"] = "no-store"
+        return response
+
+
+class AskingForm(forms.Form):
+    """Asks a service for something in one of the user's organizations; the fields are named as the service names them, or as `names` says."""
+
+    organization = forms.ModelChoiceField(Organization.objects.none(), empty_label="Choose…")
+    nonce = forms.UUIDField(widget=forms.HiddenInput())
+    names: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, user: User, data: Any = None, *, action: Action, row: Any = None, initial: dict[str, Any] | None = None) -> None:
+        super().__init__(data, initial={"nonce": uuid.uuid4(), **(initial or {})}, label_suffix="")
+        self.user, self.row = user, row
+        if row is not None:  # what is there never moves
+            del self.fields["organization"], self.fields["nonce"]
+            return
+        mine = access.organizations(user, action)
+        field: Any = self.fields["organization"]
+        field.queryset = mine
+        only = list(mine[:2])
+        if len(only) == 1:
+            field.initial, field.empty_label = only[0].pk, None
+
+    def refuse(self, error: AppError) -> None:
+        """Shows a service's refusal at the fields it names, or above the form."""
+        for one in error.fields:
+            name = self.names.get(one.field, one.field)
+            self.add_error(name if name in self.fields else None, one.detail)
+        if not error.fields:
+            self.add_error(None, error.message)
+
+    def once(self, make: Callable[[], Any]) -> Any:
+        """`make()`'s row; None where this same form was sent before, and the row is there. Raises AppError."""
+        made: list[Any] = []
+
+        def create() -> idempotency.Answer:
+            made.append(make())
+            return idempotency.Answer(201, {})
+
+        digest = hashlib.sha256(f"{type(self).__name__} {self.cleaned_data['nonce']}".encode()).hexdigest()
+        idempotency.once(self.user, f"staff-{digest}", digest, create)
+        return made[0] if made else None
+
+
+def badge(word: str, tone: str) -> SafeString:
+    """A word with a shape and a colour: ok, wait, work, bad or off."""
+    return format_html('<span class="badge badge-{}">{}</span>', tone, word)
 
 
 def number(text: Any) -> int:
