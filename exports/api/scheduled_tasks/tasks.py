@@ -45,6 +45,7 @@ NAMES = {
     "segment_id": "trigger.segment_id",
     "dataset": "target.export_index",
     "format": "target.export_format",
+    "changes_only": "target.changes_only",
 }
 EXAMPLE = {
     "desc": "Transactions of the night",
@@ -89,7 +90,7 @@ def _wished(request: Request, where: Organization, body: dict[str, Any], before:
     if before and before.dataset == dataset:  # what other doors have set
         kept = {name: getattr(before, name) for name in ("columns", "filter", "config")}
     if before:
-        kept |= {name: getattr(before, name) for name in ("window", "skip_when_empty", "ends_at")}
+        kept |= {name: getattr(before, name) for name in ("window", "skip_when_empty", "ends_at", "changes_only")}
     wanted = target["export_format"]
     options = before.options if before and before.format == wanted else {"archive": "none"} if wanted == "csv" else {}
     saved = trigger.get("segment_id")
@@ -100,6 +101,7 @@ def _wished(request: Request, where: Organization, body: dict[str, Any], before:
         "cron": cron,
         "timezone": trigger.get("timezone", where.timezone),
         **{name: trigger[name] for name in ("missed", "overlap") if name in trigger},
+        **({"changes_only": target["changes_only"]} if "changes_only" in target else {}),
         "dataset": dataset,
         "format": wanted,
         "options": options,
@@ -227,12 +229,12 @@ class ScheduledTaskUrlView(ServiceView):
 
     @extend_schema(operation_id="read_scheduled_task_url", tags=[TAG], responses={200: shapes.ScheduledUrl, **READ, **refusals(409, 410)})
     def get(self, request: Request, schedule_id: str) -> Response:
-        """Get a link to the last file, good for an hour, for whoever asked."""
+        """Get a link to the last file, or to what was made again of it, good for an hour, for whoever asked."""
         schedule: Any = reading.one(request.user, identifier(schedule_id))
         file = ExportFile.objects.select_related("job").filter(pk=schedule.result_id).first()
         if file is None:
             raise Conflict("The task has no result yet.", code="no_result")
-        return Response({"url": request.build_absolute_uri(files.link(user_of(request), files.require_present(file)))})
+        return Response({"url": request.build_absolute_uri(files.link(user_of(request), files.present_or_again(file)))})
 
 
 class ScheduledTaskExecuteView(ServiceView):
@@ -255,10 +257,29 @@ class ScheduledTaskExecuteView(ServiceView):
         return Response(state(reading.one(request.user, schedule.pk)))
 
 
+class ScheduledTaskResetView(ServiceView):
+    """Whole again."""
+
+    @extend_schema(
+        operation_id="reset_scheduled_task",
+        tags=[TAG],
+        request=None,
+        responses={200: shapes.ScheduledTask, **refusals(400, 401, 403, 404, 409, 413, 415, 429)},
+    )
+    def post(self, request: Request, schedule_id: str) -> Response:
+        """Have the next file of a task that exports changes hold all rows, as its first one did. May be called twice."""
+        schedule = keeping.get(request.user, identifier(schedule_id))
+        if request.data != {}:
+            raise Invalid("This call has no body.", code="invalid_json")
+        keeping.reset(user_of(request), schedule)
+        return Response(_one(request, schedule.pk))
+
+
 _TASK = "services/tasks/<str:schedule_id>"
 urlpatterns: list[URLPattern] = [
     *route("services/tasks", ScheduledTaskListView.as_view(), "scheduled-tasks"),
     *route(_TASK, ScheduledTaskView.as_view(), "scheduled-task"),
     *route(f"{_TASK}/download_url", ScheduledTaskUrlView.as_view(), "scheduled-task-url"),
     *route(f"{_TASK}/execute", ScheduledTaskExecuteView.as_view(), "scheduled-task-execute"),
+    *route(f"{_TASK}/reset", ScheduledTaskResetView.as_view(), "scheduled-task-reset"),
 ]

@@ -17,7 +17,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from exports.models import ExportSchedule, Firing, Kind, Missed, Operation, Outcome, Overlap, Pause, Trigger
-from exports.services import jobs, specs
+from exports.services import jobs, limits, specs
 from exports.services.runner import DATABASE_FAULTS
 from exports.services.schedules import pausing, recurrence, runs
 from exports.services.schedules.settling import ON_TIME, OPEN
@@ -209,10 +209,11 @@ def _make_job(schedule: ExportSchedule, owner: User, operation: Operation, wish:
 # -- By hand -------------------------------------------------------------------------------------------------------
 def execute(user: User, schedule: ExportSchedule) -> Firing:
     """Runs the schedule now, as the user's own job, whatever its times; they stay as they are. Raises Conflict while it runs, Invalid,
-    Forbidden, NotFound."""
+    QuotaFull, Forbidden, NotFound."""
     now = datetime.now(UTC)
     wish = runs.wish_of(schedule, now)
     jobs.require_create(user, schedule.organization, wish.spec)
+    limits.require_room(schedule.organization)  # a person is told at once, where a run by its time waits
     with transaction.atomic():
         list(ExportSchedule.objects.select_for_update(no_key=True).filter(pk=schedule.pk).values_list("pk"))
         if schedule.firings.filter(outcome="", job__status__in=OPEN).exists():

@@ -10,6 +10,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from exports.models import ExportSchedule, Pause, ScheduleEvent
+from exports.services.deliveries import outbox
 from exports.services.schedules import ledger, runs
 from tasks import access
 from tasks.access import Action
@@ -34,6 +35,7 @@ def by_itself(schedule: ExportSchedule, reason: Pause, detail: str) -> bool:
         return False
     log.warning("schedule paused", extra={"schedule": schedule.pk, "reason": str(reason)})
     ledger.record(schedule, ScheduleEvent.Kind.PAUSED, None, detail)
+    outbox.write_paused(schedule, detail)
     return True
 
 

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('exports', '0012_queue_probe'),
+        ('exports', '0013_deliveries'),
         ('tasks', '0006_organization_limits'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
