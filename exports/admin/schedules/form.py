@@ -125,6 +125,11 @@ class ScheduleForm(TimingForm):
     missed = forms.ChoiceField(label="Runs that were missed", choices=list(MISSED.items()), help_text="When nothing ran, such as during an outage.")
     overlap = forms.ChoiceField(label="If the last run still goes on", choices=list(OVERLAP.items()))
     skip_when_empty = forms.BooleanField(label="Skip a run that has no rows", required=False)
+    changes_only = forms.BooleanField(
+        label="Only what has changed since the last delivered file",
+        required=False,
+        help_text="The first file is whole. Each one after it has the rows that were added, changed or removed, with a column that says which.",
+    )
     mail_on = forms.ChoiceField(label="Mails", choices=list(MAILS.items()), help_text="To the owner, and to whom you name below.")
     recipients = forms.CharField(
         label="Told beside the owner",
@@ -227,6 +232,7 @@ class ScheduleForm(TimingForm):
             "missed": found["missed"],
             "overlap": found["overlap"],
             "skip_when_empty": found["skip_when_empty"],
+            "changes_only": found["changes_only"],
             "stem": self.schedule.stem if self.schedule else "",
         }
 
@@ -330,6 +336,7 @@ def _of_schedule(schedule: ExportSchedule) -> dict[str, Any]:
         "missed": schedule.missed,
         "overlap": schedule.overlap,
         "skip_when_empty": schedule.skip_when_empty,
+        "changes_only": schedule.changes_only,
         **links.shown(schedule),
         "recipients": "\n".join(links.shown(schedule)["recipients"]),
         "version": schedule.version,

@@ -94,6 +94,7 @@ def context(user: Any, schedule: Any, number: str) -> dict[str, Any]:
         "window": shown.words.WINDOWS.get(schedule.window, schedule.window),
         "starts": shown.local(checking.shown_once(schedule), schedule.timezone),
         "ends": shown.local(schedule.ends_at, schedule.timezone),
+        "changes": shown.changes(schedule),
         "mails": shown.mails(schedule),
         "verbs": verbs(user, schedule),
         "may_change": may_change,

@@ -109,6 +109,15 @@ def last(schedule: Any) -> SafeString | str:
     return "no run yet"
 
 
+def changes(schedule: ExportSchedule) -> str:
+    """What a file has, of a schedule that exports changes; empty for any other."""
+    if not schedule.changes_only:
+        return ""
+    base = getattr(schedule, "change_base", None)
+    since = f"since {local(base.snapshot_at, schedule.timezone)}" if base else "once the first, whole file is delivered"
+    return f"only what has changed, {since}"
+
+
 def mails(schedule: ExportSchedule) -> str:
     """Who is told of its runs, and when."""
     if schedule.mail_on == MailOn.NEVER:
