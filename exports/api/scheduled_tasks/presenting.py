@@ -47,7 +47,7 @@ def _present(schedule: Any, logs: list[Line], result: ExportFile | None) -> dict
 
 
 def _base(base: ChangeBase | None) -> dict[str, Any] | None:
-    return base and {"job": str(base.job_uuid), "snapshot_at": stamp(base.snapshot_at), "rows": base.rows}
+    return {"job": str(base.job_uuid), "snapshot_at": stamp(base.snapshot_at), "rows": base.rows} if base else None
 
 
 def _line(line: Line) -> dict[str, Any]:

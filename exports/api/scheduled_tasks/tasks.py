@@ -257,29 +257,10 @@ class ScheduledTaskExecuteView(ServiceView):
         return Response(state(reading.one(request.user, schedule.pk)))
 
 
-class ScheduledTaskResetView(ServiceView):
-    """Whole again."""
-
-    @extend_schema(
-        operation_id="reset_scheduled_task",
-        tags=[TAG],
-        request=None,
-        responses={200: shapes.ScheduledTask, **refusals(400, 401, 403, 404, 409, 413, 415, 429)},
-    )
-    def post(self, request: Request, schedule_id: str) -> Response:
-        """Have the next file of a task that exports changes hold all rows, as its first one did. May be called twice."""
-        schedule = keeping.get(request.user, identifier(schedule_id))
-        if request.data != {}:
-            raise Invalid("This call has no body.", code="invalid_json")
-        keeping.reset(user_of(request), schedule)
-        return Response(_one(request, schedule.pk))
-
-
 _TASK = "services/tasks/<str:schedule_id>"
 urlpatterns: list[URLPattern] = [
     *route("services/tasks", ScheduledTaskListView.as_view(), "scheduled-tasks"),
     *route(_TASK, ScheduledTaskView.as_view(), "scheduled-task"),
     *route(f"{_TASK}/download_url", ScheduledTaskUrlView.as_view(), "scheduled-task-url"),
     *route(f"{_TASK}/execute", ScheduledTaskExecuteView.as_view(), "scheduled-task-execute"),
-    *route(f"{_TASK}/reset", ScheduledTaskResetView.as_view(), "scheduled-task-reset"),
 ]
