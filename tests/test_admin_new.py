@@ -256,7 +256,14 @@ def test_save_as_config_keeps_columns_and_conditions_and_chooses_it(admin: User,
     assert ExportConfig.objects.get(name="Narrower").filter == {"all": [relative, STATUS]}
     for name in ("", "MINE", "basic"):
         assert fields(client.post(ADD, scripted(acme, "_config", name))) == {"save_name"}
-    assert (ExportConfig.objects.count(), ExportJob.objects.count()) == (2, 0)
+    # A segment goes with it, and one alone.
+    rule = {"field_name": "city", "field_type": "keyword", "operator": "is", "value": "Oslo"}
+    oslo, other = (segments.create(admin, acme, name, {"index": "tasks", "rules": [rule]}) for name in ("Oslo", "Other"))
+    client.post(ADD, scripted(acme, "_config", "Of Oslo", segment_id=oslo.pk))
+    of_oslo = ExportConfig.objects.get(name="Of Oslo")
+    assert of_oslo.segment == oslo
+    assert fields(client.post(ADD, scripted(acme, "_config", "Both", columns=None, config_id=of_oslo.pk, segment_id=other.pk))) == {"segment_id"}
+    assert (ExportConfig.objects.count(), ExportJob.objects.count()) == (3, 0)
 
 
 def test_save_as_segment_keeps_conditions_that_rules_can_say(editor: User, acme: Organization, staff_client_of: StaffClientOf) -> None:

@@ -120,6 +120,28 @@ def test_an_admin_makes_and_changes_a_config(admin: User, acme: Organization, st
     assert len(ExportConfig.objects.get(name="All").columns) > 40
 
 
+def test_a_config_takes_a_segment_of_its_organization(
+    admin: User, outsider: User, acme: Organization, globex: Organization, staff_client_of: StaffClientOf
+) -> None:
+    oslo, theirs = segment_of(admin, acme), segment_of(outsider, globex, "Theirs")
+    client = staff_client_of(admin)
+    client.post(f"{CONFIGS}add/", form(acme, {"columns": ["id"], "filter": STATUS}, segment_id=oslo.pk))
+    config = ExportConfig.objects.get()
+    assert config.segment == oslo
+    edit = f"{CONFIGS}{config.pk}/edit/"
+    assert "Oslo" in client.get(edit).content.decode()
+    assert fields(client.post(edit, form(segment_id=theirs.pk))) == {"segment_id"}
+    assert fields(client.post(edit, form(segment_id=oslo.pk, dataset="cases", spec={"columns": ["id"], "filter": None}))) == {"segment_id"}
+    assert "city is &quot;Oslo&quot;" in client.get(f"{CONFIGS}{config.pk}/change/").content.decode()
+    assert "config Mine" in client.get(f"{SEGMENTS}{oslo.pk}/remove/").content.decode()
+    assert "1 config" in client.get(SEGMENTS).content.decode()
+    client.post(f"{SEGMENTS}{oslo.pk}/remove/")
+    assert Segment.objects.filter(pk=oslo.pk).exists()
+    client.post(edit, form(segment_id=""))
+    config.refresh_from_db()
+    assert (config.segment, config.version) == (None, 2)
+
+
 def test_a_wrong_config_is_refused_at_its_place(admin: User, editor: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
     config = config_of(admin, acme)
     client, edit = staff_client_of(admin), f"{CONFIGS}{config.pk}/edit/"

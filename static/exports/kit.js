@@ -1,5 +1,5 @@
 // What the pages with columns and conditions have in common: the columns of a dataset, and their form.
-import { announce } from "./dom.js";
+import { announce, el } from "./dom.js";
 
 // The columns there are: the dataset's own, and the organization's attributes.
 export function columnsOf(offered, dataset, attributes) {
@@ -23,6 +23,14 @@ export async function offeredBy(url, organization) {
   }
   announce("The organization's own columns could not be read.");
   return null;
+}
+
+// The segments that fit the dataset; the chosen one stays where it does.
+export function offerSegments(select, segments, dataset) {
+  const wanted = select.value;
+  const fitting = segments.filter((each) => each.dataset === dataset);
+  select.replaceChildren(el("option", { value: "" }, "none: all rows"), ...fitting.map(({ id, name }) => el("option", { value: id }, name)));
+  select.value = fitting.some(({ id }) => String(id) === wanted) ? wanted : "";
 }
 
 export const initial = () => JSON.parse(document.getElementById("page").textContent);

@@ -2,7 +2,7 @@
 import { columnPicker } from "./columns.js";
 import { columnSelect, filterBuilder } from "./conditions.js";
 import { announce, button, el, errorList, select } from "./dom.js";
-import { columnsOf, initial, labelOf, offeredBy, settleErrors, withoutEnter } from "./kit.js";
+import { columnsOf, initial, labelOf, offeredBy, offerSegments, settleErrors, withoutEnter } from "./kit.js";
 import { preflight } from "./preflight.js";
 
 const form = document.querySelector("[data-maker]");
@@ -132,10 +132,7 @@ function start() {
 
   // -- Segment --
   function segments() {
-    const wanted = segment.value;
-    const fitting = own.segments.filter((each) => each.dataset === dataset.value);
-    segment.replaceChildren(el("option", { value: "" }, "none: all rows"), ...fitting.map(({ id, name }) => el("option", { value: id }, name)));
-    segment.value = fitting.some(({ id }) => String(id) === wanted) ? wanted : "";
+    offerSegments(segment, own.segments, dataset.value);
     segmentWords();
   }
 

@@ -1,7 +1,7 @@
 // A config or a segment: its form's columns and conditions, and beside them what they give now.
 import { columnPicker } from "./columns.js";
 import { filterBuilder } from "./conditions.js";
-import { columnsOf, initial, labelOf, offeredBy, settleErrors, withoutEnter } from "./kit.js";
+import { columnsOf, initial, labelOf, offeredBy, offerSegments, settleErrors, withoutEnter } from "./kit.js";
 import { preflight } from "./preflight.js";
 
 const form = document.querySelector("[data-saver]");
@@ -13,7 +13,8 @@ function start() {
   const field = (name) => form.elements[name];
   const [spec, organization, dataset] = ["spec", "organization", "dataset"].map(field);
   const begun = spec.value ? { ...page.choices, ...JSON.parse(spec.value) } : page.choices;
-  let own = { attributes: [], suggested: {} };
+  const segment = field("segment_id");
+  let own = { attributes: [], segments: [], suggested: {} };
   let shown = dataset.value;
   const memory = {};
   let ready = false;
@@ -41,6 +42,7 @@ function start() {
             filter: filter.tree(),
             // Which rows is the question here, not what a spreadsheet does to a CSV.
             ...(page.kind === "segment" ? { format: "json" } : {}),
+            ...(segment?.value ? { segment_id: Number(segment.value) } : {}),
             ...(picker ? { columns: picker.columns(), timezone: field("timezone").value, date_format: field("date_format").value } : {}),
           }
         : null,
@@ -60,7 +62,8 @@ function start() {
     const wanted = organization.value;
     const found = wanted ? await offeredBy(page.offered_url, wanted) : null;
     if (wanted !== organization.value) return;
-    own = found ?? { attributes: [], suggested: {} };
+    own = found ?? { attributes: [], segments: [], suggested: {} };
+    if (segment) offerSegments(segment, own.segments, dataset.value);
     filter.refresh();
     picker?.refresh();
   }
@@ -75,6 +78,7 @@ function start() {
     const all = columns().filter(({ group }) => !group).map(({ key, title }) => ({ key, title }));
     filter.set(memory[shown]?.tree ?? null);
     picker?.set(memory[shown]?.columns ?? all);
+    if (segment) offerSegments(segment, own.segments, dataset.value);
   });
   form.addEventListener("input", changed);
   form.addEventListener("change", changed);

@@ -16,7 +16,7 @@ from exports.admin.new import asked
 from exports.admin.new.asked import Asked
 from exports.datasets import DATASETS
 from exports.models import ExportJob, Trigger
-from exports.services import configs, jobs, rules, segments
+from exports.services import configs, jobs, segments
 from taskexport import idempotency
 from taskexport.errors import AppError, FieldError, Invalid
 from taskexport.staff import hand_over
@@ -45,10 +45,8 @@ def _start(request: Any, choices: dict[str, Any], found: Asked) -> str:
 
 def _made(request: Any, choices: dict[str, Any], found: Asked, *, and_start: bool) -> str:
     def create() -> Any:
-        job = jobs.create(request.user, found.organization, found.wish, trigger=Trigger.STAFF)
-        if and_start:
-            jobs.start(request.user, job)
-        return job.pk
+        make = jobs.create_started if and_start else jobs.create
+        return make(request.user, found.organization, found.wish, trigger=Trigger.STAFF).pk
 
     job_id = once(request.user, ["start" if and_start else "create", nonce_of(request), choices], create)
     said = "It is queued; a worker takes it within seconds." if and_start else "The export is made. Start it when you like."
@@ -65,18 +63,22 @@ def make_again(user: User, job: ExportJob, nonce: str) -> str:
 def _config(request: Any, choices: dict[str, Any], found: Asked) -> str:
     spec, name = found.wish.spec, request.POST.get(SAVE_NAME, "")
     trees = [tree for tree in (found.config.filter if found.config else None, choices.get("filter")) if tree]
+    chosen = [segment for segment in (found.config.segment if found.config else None, found.segment) if segment]
+    if len(set(chosen)) > 1:
+        raise Invalid.field("segment_id", f"A config keeps one segment, and this one has {chosen[0]} already; leave one of them out.")
     values = {
         "name": name,
         "dataset": spec.dataset,
         "columns": list(spec.columns),
         "filter": {"all": trees} if len(trees) > 1 else trees[0] if trees else None,
+        "segment": chosen[0] if chosen else None,
         "timezone": spec.timezone,
         "date_format": spec.date_format,
     }
     create = _naming(lambda: configs.create(request.user, found.organization, values).pk)
     config_id = once(request.user, ["config", nonce_of(request), name, choices], create)
     messages.success(request, f"The config “{name}” is saved, and chosen here.")
-    kept = {key: value for key, value in choices.items() if key not in {"columns", "filter"}}
+    kept = {key: value for key, value in choices.items() if key not in {"columns", "filter", "segment_id"}}
     return hand_over(request, kept | {"type": "custom", "config_id": int(config_id)})
 
 
@@ -85,7 +87,7 @@ def _segment(request: Any, choices: dict[str, Any], found: Asked) -> str:
     if not choices.get("filter"):
         raise Invalid.field("filter", "There are no conditions to save; add one.")
     tree = filters.checked(choices["filter"], DATASETS[spec.dataset], now=None, zone=spec.timezone)
-    definition = rules.of_tree(tree, spec.dataset)
+    definition = segments.of_tree(tree, spec.dataset)
     create = _naming(lambda: segments.create(request.user, found.organization, name, definition).pk)
     segment_id = once(request.user, ["segment", nonce_of(request), name, choices], create)
     messages.success(request, f"The segment “{name}” is saved{'.' if found.segment else ', and chosen here.'}")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
 from django.db.models import QuerySet
 
-from exports import filters
 from exports.admin.new.asked import BOUNDS, DATES, FIRST_DAY, LAST_DAY, WINDOWS
 from exports.cells import DATE_FORMATS, Kind
 from exports.datasets import CONFIGS, DATASETS, Dataset
@@ -19,7 +19,7 @@ from exports.filters.sorting import MOST_SORTS
 from exports.filters.words import WORDS
 from exports.formats import FORMATS
 from exports.models import ExportConfig, Segment
-from exports.services import attributes, configs, rules, segments
+from exports.services import attributes, configs, segments
 from taskexport.errors import AppError
 from tasks import access
 from tasks.access import Action
@@ -55,7 +55,7 @@ def everything() -> dict[str, Any]:
         "datasets": {name: _dataset(dataset) for name, dataset in DATASETS.items()},
         "builtins": {name: list(keys) for name, keys in CONFIGS.items()},
         "operators": {kind: [_operator(kind, op) for op in ops] for kind, ops in OPERATORS.items()},
-        "rules": {kind: rules.operators(kind) for kind in Kind},
+        "rules": {kind: segments.operators(kind) for kind in Kind},
         "units": UNITS,
         "formats": {
             name: [
@@ -126,14 +126,22 @@ def saved_segments(user: User, organization: Organization) -> QuerySet[Segment]:
 
 
 def config_choice(config: ExportConfig) -> dict[str, Any]:
-    """A config as the page shows it."""
-    names = ("name", "dataset", "columns", "filter", "timezone", "date_format", "version")
-    return {"id": config.pk, **{name: getattr(config, name) for name in names}, "in_words": tree_in_words(config.filter, config.dataset)}
+    """A config as the page shows it; its `filter` is all that it asks of rows."""
+    names = ("name", "dataset", "columns", "timezone", "date_format", "version")
+    return {"id": config.pk, **{name: getattr(config, name) for name in names}, "filter": _asked_of_rows(config), "in_words": config_in_words(config)}
 
 
-def tree_in_words(tree: dict[str, Any] | None, dataset: str) -> str:
-    """A saved filter as a sentence; empty where there is none."""
-    return filters.in_words(tree, DATASETS[dataset]) if tree and dataset in DATASETS else ""
+def _asked_of_rows(config: ExportConfig) -> dict[str, Any] | None:
+    trees = [config.filter] if config.filter else []
+    with contextlib.suppress(AppError):
+        if config.segment:
+            trees.append(segments.tree(segments.definition(config.segment), now=None, zone=config.timezone))
+    return {"all": trees} if len(trees) > 1 else trees[0] if trees else None
+
+
+def config_in_words(config: ExportConfig) -> str:
+    """Which rows a config takes, as a sentence; empty for all of them."""
+    return said(lambda: configs.in_words(config))
 
 
 def segment_choice(segment: Segment) -> dict[str, Any]:

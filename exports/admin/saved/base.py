@@ -11,23 +11,23 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
 
 from exports.admin.new import asked, making, offered
 from exports.admin.new.views import OFFERED_URL, PREFLIGHT_URL, placed
-from exports.admin.screen import Screen
 from exports.datasets import DATASETS
 from exports.services import preflight, specs
 from taskexport.api.strict import decoded
 from taskexport.errors import AppError, FieldError, Invalid, NotFound
+from taskexport.screens import Screen, number
 from taskexport.staff import may_in
 from tasks import access
 from tasks.access import Action
 from tasks.models import Organization
 from tasks.models.fields import zones
 
-PLAIN_FIELDS = ("organization", "name", "description", "dataset", "timezone", "date_format")
+PLAIN_FIELDS = ("organization", "name", "description", "dataset", "segment_id", "timezone", "date_format")
+HERE = {"index": "dataset", "segment": "segment_id"}  # how the form calls a service's fields
 MOST_USES = 50  # named on a page
 
 
@@ -71,8 +71,7 @@ class SavedScreen(Screen):
         ]
 
     def page(self, request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
-        base = self.admin_site.each_context(request) | {"opts": self.opts, "list_title": self.list_title, "list_url": self.url("changelist")}
-        return TemplateResponse(request, f"admin/exports/saved/{template}", base | {"kind": self.kind} | context)
+        return super().page(request, f"admin/exports/saved/{template}", {"kind": self.kind} | context)
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         if request.method not in {"GET", "HEAD"}:
@@ -126,7 +125,7 @@ class SavedScreen(Screen):
                 messages.success(request, f"The {self.kind} is saved.")
                 return redirect(self.url("change", pk))
         except AppError as error:
-            errors = [found | {"field": "dataset"} if found["field"] == "index" else found for found in asked.refusal(error)]
+            errors = [found | {"field": HERE.get(found["field"], found["field"])} for found in asked.refusal(error)]
         title = f"Edit {row.name}" if row else f"New {self.kind}"
         return self.page(request, "form.html", {"title": title, "row": row, **self._form_context(request, row, values, errors)})
 
@@ -140,6 +139,7 @@ class SavedScreen(Screen):
             "errors": placed(errors, PLAIN_FIELDS),
             "organizations": organizations,
             "datasets": list(DATASETS),
+            "segments": self._segments(request, values),
             "date_formats": offered.DATE_FORMAT_CHOICES,
             "zones": sorted(zones()),
             "nonce": uuid.uuid4(),
@@ -153,6 +153,11 @@ class SavedScreen(Screen):
                 "offered_url": reverse(OFFERED_URL, args=[0]),
             },
         }
+
+    def _segments(self, request: Any, values: dict[str, Any]) -> list[tuple[int, str]]:
+        """What a config may take its rows from; another organization's are fetched when it is chosen."""
+        organization = access.organizations(request.user).filter(pk=values.get("organization") or 0).first() if self.kind == "config" else None
+        return [(segment.pk, segment.name) for segment in (offered.saved_segments(request.user, organization) if organization else ())]
 
     def remove_view(self, request: Any, key: int) -> HttpResponse:
         """Asks once more, says what uses the row, and deletes it."""
@@ -183,10 +188,9 @@ def matching(organization: Organization, values: dict[str, Any], config: Any = N
 def _plain(request: HttpRequest) -> dict[str, Any]:
     sent = {name: request.POST[name] for name in ("name", "description", "dataset", "timezone", "date_format") if name in request.POST}
     found: dict[str, Any] = {name: text.replace("\r\n", "\n") for name, text in sent.items()}
-    for name in ("organization", "version"):
-        text = request.POST.get(name, "")
-        if text.isascii() and text.isdecimal() and len(text) < 10:
-            found[name] = int(text)
+    for name in ("organization", "version", "segment_id"):
+        if name in request.POST:
+            found[name] = number(request.POST[name]) or None
     return found
 
 

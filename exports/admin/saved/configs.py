@@ -10,11 +10,11 @@ from django.http import HttpRequest
 
 from exports.admin.new import offered
 from exports.admin.saved.base import SavedScreen, matching
-from exports.admin.screen import number
 from exports.datasets import DATASETS, Spec
 from exports.models import ExportConfig
-from exports.services import configs, specs
-from taskexport.errors import AppError, NotFound
+from exports.services import configs, segments, specs
+from taskexport.errors import AppError, Invalid, NotFound
+from taskexport.screens import number
 from tasks import access
 from tasks.access import Action
 from tasks.models import Organization
@@ -37,7 +37,7 @@ class ExportConfigAdmin(SavedScreen):
     list_display = ("name", "dataset", "column_count", "conditions", "used_by", "version", "changed_at", "organization")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows = access.listed_for(ExportConfig.objects.select_related("organization", "created_by"), request.user)
+        rows = access.listed_for(ExportConfig.objects.select_related("organization", "created_by", "segment"), request.user)
         return rows.annotate(uses=Count("schedules"))
 
     def find(self, request: HttpRequest, key: Any) -> Any:
@@ -53,7 +53,7 @@ class ExportConfigAdmin(SavedScreen):
 
     @admin.display(description="only rows where")
     def conditions(self, config: ExportConfig) -> str:
-        return offered.tree_in_words(config.filter, config.dataset) or "all rows"
+        return offered.config_in_words(config) or "all rows"
 
     @admin.display(description="used by")
     def used_by(self, config: Any) -> str:
@@ -66,7 +66,7 @@ class ExportConfigAdmin(SavedScreen):
     # -- Pages -----------------------------------------------------------------------------------------------------
     def facts(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         return {
-            "in_words": offered.tree_in_words(row.filter, row.dataset),
+            "in_words": offered.config_in_words(row),
             "columns": [(column["title"], column.get("key") or _made(column)) for column in row.columns],
             "missing": _missing(row),
             "matches": matching(row.organization, {"timezone": row.timezone}, row),
@@ -77,16 +77,26 @@ class ExportConfigAdmin(SavedScreen):
         if row is None:
             columns = [{"key": column.key, "title": column.title} for column in DATASETS["tasks"].columns.values()]
             return {"name": "", "description": "", "dataset": "tasks", "columns": columns, "filter": None, "timezone": "UTC", "date_format": "iso"}
-        return {"organization": row.organization_id, "version": row.version, **{name: getattr(row, name) for name in FIELDS}}
+        known = {"organization": row.organization_id, "version": row.version, "segment_id": row.segment_id}
+        return known | {name: getattr(row, name) for name in FIELDS}
 
     def save(self, request: Any, organization: Organization, row: Any | None, values: dict[str, Any]) -> ExportConfig:
         kept = {name: values[name] for name in FIELDS if name in values}
+        if "segment_id" in values:
+            kept["segment"] = _segment(request.user, organization, values["segment_id"])
         if row is None:
             return configs.create(request.user, organization, kept)
         return configs.update(request.user, row, kept, version=values.get("version"))
 
     def remove(self, request: Any, row: Any) -> None:
         configs.delete(request.user, row)
+
+
+def _segment(user: Any, organization: Organization, pk: int | None) -> Any:
+    try:
+        return segments.get(user, pk, organization) if pk else None
+    except NotFound as error:
+        raise Invalid.field("segment_id", error.message) from None
 
 
 def _made(column: dict[str, Any]) -> str:

@@ -7,15 +7,16 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 
 from exports import filters
 from exports.admin.new import offered
-from exports.admin.saved.base import SavedScreen, matching
-from exports.admin.screen import number
+from exports.admin.saved.base import MOST_USES, SavedScreen, matching
 from exports.datasets import DATASETS
 from exports.models import Segment
-from exports.services import rules, segments
+from exports.services import segments
 from taskexport.errors import AppError, Invalid, NotFound
+from taskexport.screens import number
 from tasks import access
 from tasks.access import Action
 from tasks.models import Organization
@@ -36,7 +37,9 @@ class SegmentAdmin(SavedScreen):
     list_display = ("name", "dataset", "conditions", "used_by", "version", "changed_at", "organization")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return access.listed_for(Segment.objects.select_related("organization", "created_by"), request.user).annotate(uses=Count("schedules"))
+        return access.listed_for(Segment.objects.select_related("organization", "created_by"), request.user).annotate(
+            schedule_count=Count("schedules", distinct=True), config_count=Count("configs", distinct=True)
+        )
 
     def find(self, request: HttpRequest, key: Any) -> Any:
         found = self.get_queryset(request).filter(pk=number(key)).first()
@@ -51,7 +54,8 @@ class SegmentAdmin(SavedScreen):
 
     @admin.display(description="used by")
     def used_by(self, segment: Any) -> str:
-        return f"{segment.uses} schedule{'s' if segment.uses != 1 else ''}" if segment.uses else "–"
+        counted = ((segment.schedule_count, "schedule"), (segment.config_count, "config"))
+        return ", ".join(f"{count} {word}{'s' if count != 1 else ''}" for count, word in counted if count) or "–"
 
     @admin.display(description="changed (UTC)", ordering="updated_at")
     def changed_at(self, segment: Segment) -> str:
@@ -81,10 +85,14 @@ class SegmentAdmin(SavedScreen):
         if not values.get("filter"):
             raise Invalid.field("filter", "Add a condition; for all rows no segment is needed.")
         tree = filters.checked(values["filter"], DATASETS[dataset], now=None, zone=organization.timezone)
-        definition = rules.of_tree(tree, dataset)
+        definition = segments.of_tree(tree, dataset)
         if row is None:
             return segments.create(request.user, organization, values["name"], definition)
         return segments.update(request.user, row, values["name"], definition | {"entity": row.entity}, version=values.get("version"))
+
+    def uses(self, row: Any) -> list[tuple[str, str]]:
+        found = row.configs.order_by("name", "pk").values_list("pk", "name")[:MOST_USES]
+        return [*super().uses(row), *((f"config {name}", reverse("admin:exports_exportconfig_change", args=[pk])) for pk, name in found)]
 
     def remove(self, request: Any, row: Any) -> None:
         segments.delete(request.user, row)

@@ -6,7 +6,7 @@ from typing import Any
 
 from exports.cells import Kind
 from exports.datasets import DATASETS
-from exports.services.segments import FIELD_TYPES, OPERATORS
+from exports.services.segments.rules import FIELD_TYPES, OPERATORS
 from taskexport.errors import FieldError, Invalid
 
 _TYPES: dict[Kind, str] = {kind: name for name, kinds in reversed(FIELD_TYPES.items()) for kind in kinds}
