@@ -5,7 +5,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check -q
 PYTEST := $(PY) -m pytest
 .DEFAULT_GOAL := help
-.PHONY: help demo run seed test test-long fuzz bench bench-lists openapi lint lock system-deps clean
+.PHONY: help demo run seed test test-long fuzz bench bench-lists screenshots openapi lint lock system-deps clean
 
 demo run seed openapi lint: export TASKEXPORT_ENV := development
 
@@ -40,6 +40,9 @@ bench: .venv/.bench ## our speed beside our peers' and psql's, on ROWS=1000000 t
 
 bench-lists: .venv/.test ## how long each list and read takes with ROWS=1000000 tasks and as many jobs in one organization
 	@$(PY) -m benchmarks.lists --rows $(or $(ROWS),1000000)
+
+screenshots: .venv/.test ## take the pictures of docs/images anew, on made-up data; needs the browser and fonts of `make system-deps`
+	@var=$$(mktemp -d) && trap 'rm -rf "$$var"' EXIT && VAR="$$var" TASKEXPORT_ENV=development $(PY) -m tests.postgres $(PY) -m tests.browser.screenshots
 
 openapi: .venv/.runtime ## write docs/openapi.yaml anew
 	$(PY) manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
