@@ -14,6 +14,7 @@ from exports.datasets import DATASETS
 from exports.datasets.chosen import is_text
 from exports.models import ExportConfig, ExportSchedule, Kind, Missed, Overlap, Segment
 from exports.services import jobs, segments
+from exports.services.deliveries import links
 from exports.services.schedules import recurrence, runs, windows
 from exports.states import JobStatus
 from taskexport.errors import Conflict, FieldError, Invalid, NotFound
@@ -47,7 +48,7 @@ TIMING = ("kind", "timezone", "cron", "ends_at")
 
 def visible(user: Any) -> QuerySet[ExportSchedule]:
     """The schedules that the user may see, oldest first."""
-    rows = ExportSchedule.objects.select_related("organization", "owner", "segment", "config")
+    rows = ExportSchedule.objects.select_related("organization", "owner", "segment", "config").prefetch_related("recipients")
     return access.visible_to(rows, user).order_by("pk")
 
 
@@ -70,28 +71,50 @@ def next_runs(schedule: ExportSchedule, count: int = 5) -> list[recurrence.Run]:
 
 
 # -- Changing ------------------------------------------------------------------------------------------------------
-def create(user: User, organization: Organization, name: str, first_run: datetime | None, values: dict[str, Any]) -> ExportSchedule:
+def create(
+    user: User,
+    organization: Organization,
+    name: str,
+    first_run: datetime | None,
+    values: dict[str, Any],
+    *,
+    delivery: dict[str, Any] | None = None,
+) -> ExportSchedule:
     """A new schedule of `kind`, `timezone`, and what differs from DEFAULTS; it is the user's own.
 
     `first_run`: an instant, or without a zone a wall time in the schedule's; past, it runs at the next tick. None, for cron alone: from
-    now on. What the first job would be is checked now. Raises Invalid with all that is wrong, Forbidden, NotFound.
+    now on. What the first job would be is checked now. `delivery`: where its runs go, as `links.checked` takes it.
+
+    Raises Invalid with all that is wrong, Forbidden, NotFound.
     """
     access.require(user, Action.ADMINISTER, organization)
     settled = _checked(user, organization, name, first_run, DEFAULTS | values)
-    made = ExportSchedule.objects.create(organization=organization, owner=user, **settled)
+    linked = links.checked(organization, delivery or {})
+    with transaction.atomic():
+        made = ExportSchedule.objects.create(organization=organization, owner=user, **settled)
+        links.apply(made, linked)
     return get(user, made.pk)
 
 
 def update(
-    user: User, schedule: ExportSchedule, name: str, first_run: datetime | None, values: dict[str, Any], *, version: int | None = None
+    user: User,
+    schedule: ExportSchedule,
+    name: str,
+    first_run: datetime | None,
+    values: dict[str, Any],
+    *,
+    version: int | None = None,
+    delivery: dict[str, Any] | None = None,
 ) -> ExportSchedule:
     """The schedule with all of it said anew, its version one higher, no longer paused; it stays the owner's while that person may run it.
 
-    Its place in time stays where neither the time nor the repetition changes. `version` insists on the one that was read.
+    Its place in time stays where neither the time nor the repetition changes. `version` insists on the one that was read. `delivery`: where
+    its runs go from now on; None: where they went.
     Raises Invalid, Conflict while it runs or where it is stale, Forbidden, NotFound.
     """
     access.require(user, Action.ADMINISTER, schedule.organization)
     settled = _checked(user, schedule.organization, name, first_run, DEFAULTS | values)
+    linked = links.checked(schedule.organization, delivery or {})
     same_time = all(settled[field] == getattr(schedule, field) for field in TIMING)
     if same_time and (first_run is None or _instant(first_run, schedule.timezone) == shown_once(schedule)):
         # A month's day stays the 31st, although February showed the 29th.
@@ -106,6 +129,8 @@ def update(
         _require_still(schedule)
         rows = ExportSchedule.objects.filter(pk=schedule.pk, version=schedule.version if version is None else version)
         changed = rows.update(**settled, version=F("version") + 1, updated_at=Now(), paused_reason="", paused_detail="", failures=0)
+        if changed:
+            links.apply(schedule, linked)
     found = get(user, schedule.pk)
     if not changed:
         raise Conflict(f"The task is at version {found.version} now. Read it again.", code="stale_version")
