@@ -163,7 +163,10 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
 elif _database["ENGINE"] == "django.db.backends.postgresql":
     _database.setdefault("CONN_MAX_AGE", 60)
     _database["CONN_HEALTH_CHECKS"] = True
-    _database.setdefault("OPTIONS", {}).setdefault("connect_timeout", 10)  # seconds; the driver would wait for minutes
+    # Seconds; the driver would wait for minutes, and for a database behind a silent partition for ever, in a worker's slot.
+    _patience = {"connect_timeout": 10, "keepalives": 1, "keepalives_idle": 20, "keepalives_interval": 10, "keepalives_count": 3}
+    # Milliseconds; what was sent and not acknowledged gives up as soon.
+    _database["OPTIONS"] = {**_patience, "tcp_user_timeout": 50_000, **_database.get("OPTIONS", {})}
 else:
     raise ImproperlyConfigured("DATABASE_URL: taskexport runs on PostgreSQL and SQLite")
 DATABASES = {"default": _database}

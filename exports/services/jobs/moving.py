@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import F
 from django.db.models.functions import Now
 
-from exports.models import ExportJob, JobAttempt, JobEvent
+from exports.models import ExportJob, JobAttempt, JobEvent, Trigger
 from exports.services.deliveries import outbox
 from exports.services.operations import recording
 from exports.states import ENDED, SOURCES, JobStatus
@@ -47,6 +47,8 @@ def move(
 
     job = _change(job_id, check, version_rev, status=to, **changes)
     recording.follow(job=job_id)
+    if job.trigger == Trigger.SCHEDULE:
+        recording.follow(firing__job=job_id, firing__outcome="")
     record(job, kind, came_from=JobStatus(job.status), to=to, actor=actor, detail=detail, number=number or job.attempt)
     if to in ENDED and to != JobStatus.DONE:
         outbox.write_end(job_id, to, changes.get("error", ""), actor)
@@ -72,7 +74,7 @@ def require_version(job: ExportJob, version_rev: str | None) -> None:
 def _change(job_id: Any, check: Any, version_rev: str | None, **changes: Any) -> ExportJob:
     """One conditional UPDATE of the job as it was checked; returns it as it was before."""
     for _ in range(TRIES):
-        job = ExportJob.objects.filter(pk=job_id, deleted_at=None).only("status", "version_seq", "version_nonce", "attempt").first()
+        job = ExportJob.objects.filter(pk=job_id, deleted_at=None).only("status", "trigger", "version_seq", "version_nonce", "attempt").first()
         if job is None:
             raise NotFound("There is no such export job.")
         require_version(job, version_rev)
