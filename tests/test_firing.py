@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -458,3 +459,39 @@ def test_by_hand_moves_nothing_and_never_runs_twice_at_once(admin: User, editor:
     ExportJob.objects.filter(pk=run.job.pk).delete()
     assert settling.settle() == 1
     assert schedule.firings.first().detail == "its job was removed"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_since_last_leaves_no_row_out_that_is_committed_after_its_run(admin: User, acme: Organization) -> None:
+    def created() -> set[str | None]:
+        spec = Spec.from_json(schedule.firings.first().job.spec)
+        return set(Task.objects.filter(created_at__gte=spec.created_from, created_at__lt=spec.created_before).values_list("external_id", flat=True))
+
+    schedule = make_schedule(admin, acme, window="since_last")
+    written, committed = threading.Event(), threading.Event()
+
+    def write_slowly() -> None:
+        with transaction.atomic():
+            Task.objects.create(organization=acme, external_id="slow", title="slow")
+            written.set()
+            # On SQLite nobody else writes meanwhile, so that the run waits for this one.
+            committed.wait(0.3 if connection.vendor == "sqlite" else 30)
+        connection.close()
+
+    writer = threading.Thread(target=write_slowly)
+    writer.start()
+    assert written.wait(30)
+    first = firing.execute(admin, schedule)
+    seen = created()
+    end_jobs(schedule)
+    settling.settle()
+    committed.set()
+    writer.join()
+    assert seen == (set() if connection.vendor == "postgresql" else {"slow"})
+    delivered = schedule.firings.get().window_until
+    assert delivered
+    assert (delivered < first.intended_at) == (connection.vendor == "postgresql")
+    make_tasks(acme, 1)
+    firing.execute(admin, schedule)
+    assert seen | created() == {"slow", "1"}
+    assert "slow" not in seen & created()

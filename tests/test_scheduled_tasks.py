@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 
 from exports import worker
-from exports.models import ExportFile, ExportJob, ExportSchedule, Firing, ScheduleEvent
+from exports.models import ChangeBase, ExportFile, ExportJob, ExportSchedule, Firing, Litter, ScheduleEvent
 from exports.services import configs, jobs, segments
 from exports.services.schedules import firing, keeping, settling
 from tasks.models import Member, Organization, Role, User
@@ -449,3 +449,35 @@ def test_of_two_who_execute_at_once_one_does(admin: User, acme: Organization) ->
         end_jobs(schedule)
         settling.settle()
     assert ExportJob.objects.count() == 5
+
+
+# -- Changes -------------------------------------------------------------------------------------------------------
+def test_changes_only_is_said_kept_and_reset(client: Any, client_of: Any, editor: User, acme: Organization) -> None:
+    wanted = body(repeat="daily", index="users")
+    wanted["target"]["changes_only"] = True
+    task = client.post(TASKS, wanted).json()
+    path = f"{TASKS}/{task['id']}"
+    assert (task["target"]["changes_only"], task["base"]) == (True, None)
+    job = make_job(acme, editor, "done")
+    base = {"job_uuid": job.pk, "key": "k", "size": 24, "sha256": "", "rows": 1, "layout": "", "snapshot_at": datetime(2024, 2, 29, tzinfo=UTC)}
+    ChangeBase.objects.create(schedule_id=task["id"], **base)
+    shown = client.get(path).json()
+    assert shown["base"] == {"job": str(job.pk), "snapshot_at": "2024-02-29T00:00:00Z", "rows": 1}
+    assert client.put(path, shown).json()["base"] == shown["base"]  # as it was read
+    assert client.put(path, body(repeat="weekly", index="users")).json()["target"]["changes_only"]
+    assert client_of(editor).post(f"{path}/reset").status_code == 403
+    assert client.post(f"{path}/reset", {"whole": True}).status_code == 400
+    assert ChangeBase.objects.count() == 1
+    for _ in range(2):
+        reset = client.post(f"{path}/reset")
+        assert (reset.status_code, reset.json()["base"]) == (200, None)
+    assert Litter.objects.get().name == "k"
+    wanted["target"]["changes_only"] = False
+    assert client.put(path, wanted).json()["target"]["changes_only"] is False
+    refused = client.post(f"{path}/reset")
+    assert (refused.status_code, refused.json()["error_code"]) == (409, "not_changes_only")
+    for changes, field in (({"changes_only": "true"}, "target.changes_only"), ({"changes_only": 1}, "target.changes_only")):
+        wrong = client.post(TASKS, {**wanted, "target": wanted["target"] | changes})
+        assert (wrong.status_code, wrong.json()["field_errors"][0]["field"]) == (400, field)
+    wrong = client.post(TASKS, {**wanted, "trigger": wanted["trigger"] | {"overlap": "queue"}, "target": wanted["target"] | {"changes_only": True}})
+    assert (wrong.status_code, wrong.json()["field_errors"][0]["field"]) == (400, "target.changes_only")

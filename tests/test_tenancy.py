@@ -105,6 +105,7 @@ TABLE: dict[str, Row] = {
     "scheduled-task-pause": SIGNED_IN | {"POST": "401 404 403 403 200 403 404 404"},
     "scheduled-task-resume": SIGNED_IN | {"POST": "401 404 403 403 200 403 404 404"},
     "scheduled-task-take-over": SIGNED_IN | {"POST": "401 404 403 403 200 403 404 404"},
+    "scheduled-task-reset": SIGNED_IN | {"POST": "401 404 403 403 200 403 404 404"},
     "segments": READ | {"POST": "401 404 403 201 201 403 404 404"},
     "segment": READ | {"PUT": "401 404 403 200 200 403 404 404", "DELETE": "401 404 403 403 204 403 404 404"},
     "records": SIGNED_IN | {"PUT": "401 404 403 200 200 403 404 404"},

@@ -4,9 +4,10 @@ from exports.models.delivery import Delivery, DeliveryKind, DeliveryState, Deliv
 from exports.models.jobs import Download, ExportFile, ExportIssue, ExportJob, JobAttempt, JobEvent, QueueProbe, Runner, TickLease, Trigger
 from exports.models.operations import Litter, Operation, Removal, TaskImport, Upload
 from exports.models.saved import ExportConfig
-from exports.models.schedules import ExportSchedule, Firing, Kind, MailOn, Missed, Outcome, Overlap, Pause, ScheduleEvent, Segment
+from exports.models.schedules import ChangeBase, ExportSchedule, Firing, Kind, MailOn, Missed, Outcome, Overlap, Pause, ScheduleEvent, Segment
 
 __all__ = [
+    "ChangeBase",
     "Delivery",
     "DeliveryKind",
     "DeliveryState",

@@ -144,6 +144,11 @@ class JobAttempt(models.Model):
         """Where this attempt's file is stored; no other attempt's ever is."""
         return f"exports/{self.job.organization_id}/{self.job_id}/{self.number}-{self.token}"
 
+    @property
+    def base_key(self) -> str:
+        """Where a change export stores its rows' digests: away from its file, which they outlive."""
+        return f"bases/{self.job.organization_id}/{self.job_id}/{self.number}-{self.token}"
+
 
 class JobEvent(models.Model):
     """A line of a job's timeline; never changed."""

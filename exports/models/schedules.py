@@ -96,6 +96,7 @@ class ExportSchedule(models.Model):
     rules = models.JSONField(null=True, blank=True, help_text="A segment of its own, in place of a saved one.")
     window = models.CharField(max_length=20, default="all", help_text="Which rows by their creation, relative to the run.")
     skip_when_empty = models.BooleanField(default=False)
+    changes_only = models.BooleanField(default=False, db_default=False, help_text="A file has what changed since the last delivered one.")
     stem = models.CharField(max_length=40, blank=True, help_text="What its files are called before -ID; empty: after the job.")
 
     # Where its runs go; `services.deliveries.links` changes these.
@@ -152,6 +153,7 @@ class ScheduleEvent(models.Model):
         PAUSED = "paused", "paused"
         RESUMED = "resumed", "resumed"
         TAKEN_OVER = "taken_over", "taken over"
+        RESET = "reset", "reset to a full export"
         DELETED = "deleted", "deleted"
 
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="+")
@@ -169,6 +171,25 @@ class ScheduleEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.kind}"
+
+
+class ChangeBase(models.Model):
+    """The rows of a schedule's last delivered run, as ids and digests in a file: what the next run is compared with.
+
+    Only `exports.services.changes` changes it, in the transaction that publishes a run.
+    """
+
+    schedule = models.OneToOneField(ExportSchedule, models.CASCADE, related_name="change_base")
+    job_uuid = models.UUIDField(help_text="The job that delivered them; it may be gone by now.")
+    key = models.CharField(max_length=300, unique=True)
+    size = models.BigIntegerField(help_text="Bytes.")
+    sha256 = models.CharField(max_length=64)
+    rows = models.BigIntegerField()
+    layout = models.CharField(max_length=64, help_text="Of its columns and how they were written; with another one nothing can be compared.")
+    snapshot_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.key
 
 
 class Outcome(models.TextChoices):

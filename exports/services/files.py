@@ -13,6 +13,7 @@ from django.utils.http import content_disposition_header
 
 from exports import storage
 from exports.models import Download, ExportFile, ExportJob, Runner
+from exports.services import changes
 from exports.states import JobStatus
 from taskexport.errors import Conflict, Forbidden, Gone, NotFound, Unavailable
 from tasks import access
@@ -93,6 +94,8 @@ def present_or_again(file: ExportFile) -> ExportFile:
 def _how_again(file: ExportFile) -> str:
     if file.job.runner == Runner.WEB:
         return "It was made in the request that asked for it; ask again in the same way."
+    if changes.is_one(file.job):
+        return f"A file of changes can't be made again. {changes.HOW_AGAIN}"
     return f"Make it again, in the admin or with POST /api/v1/export-jobs/{file.job_id}/again and …/start: that runs the same frozen spec."
 
 

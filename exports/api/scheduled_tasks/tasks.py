@@ -45,6 +45,7 @@ NAMES = {
     "segment_id": "trigger.segment_id",
     "dataset": "target.export_index",
     "format": "target.export_format",
+    "changes_only": "target.changes_only",
 }
 EXAMPLE = {
     "desc": "Transactions of the night",
@@ -89,7 +90,7 @@ def _wished(request: Request, where: Organization, body: dict[str, Any], before:
     if before and before.dataset == dataset:  # what other doors have set
         kept = {name: getattr(before, name) for name in ("columns", "filter", "config")}
     if before:
-        kept |= {name: getattr(before, name) for name in ("window", "skip_when_empty", "ends_at")}
+        kept |= {name: getattr(before, name) for name in ("window", "skip_when_empty", "ends_at", "changes_only")}
     wanted = target["export_format"]
     options = before.options if before and before.format == wanted else {"archive": "none"} if wanted == "csv" else {}
     saved = trigger.get("segment_id")
@@ -100,6 +101,7 @@ def _wished(request: Request, where: Organization, body: dict[str, Any], before:
         "cron": cron,
         "timezone": trigger.get("timezone", where.timezone),
         **{name: trigger[name] for name in ("missed", "overlap") if name in trigger},
+        **({"changes_only": target["changes_only"]} if "changes_only" in target else {}),
         "dataset": dataset,
         "format": wanted,
         "options": options,

@@ -12,7 +12,7 @@ from django.db.models.functions import Coalesce, Now
 from exports import storage
 from exports.datasets import Spec
 from exports.models import ExportFile, ExportJob, JobAttempt, Operation, Runner, Trigger
-from exports.services import files, limits, specs
+from exports.services import changes, files, limits, specs
 from exports.services.jobs.moving import edit, end_attempts, move, record, require_version
 from exports.services.jobs.reading import require_change
 from exports.services.jobs.ringing import ring
@@ -89,6 +89,7 @@ def again(user: User, job: ExportJob, *, trigger: Trigger = Trigger.API) -> Expo
     if job.status not in ENDED:
         raise Conflict(f"The job is {job.status}; it can be made again once it has ended.", code="wrong_status")
     _require_queueable(job)
+    changes.require_repeatable(job)
     require_create(user, job.organization_id, Spec.from_json(job.spec))
     copied = ("organization", "org_name", "name", "type", "dataset", "format", "creation_start_date", "creation_end_date", "spec", "runner")
     with transaction.atomic():

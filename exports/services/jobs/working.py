@@ -17,7 +17,7 @@ from exports import storage
 from exports.datasets import Spec
 from exports.formats.issues import Issue
 from exports.models import ExportFile, ExportIssue, ExportJob, JobAttempt, JobEvent, Runner
-from exports.services import limits
+from exports.services import changes, limits
 from exports.services.deliveries import outbox
 from exports.services.jobs.moving import give_up, move, record
 from exports.services.jobs.people import needed
@@ -131,10 +131,24 @@ def _held(claim: Claim) -> QuerySet[JobAttempt]:
     return JobAttempt.objects.filter(Exists(mine), pk=claim.attempt.pk, outcome="")
 
 
-def publish(claim: Claim, file: ExportFile, issues: Sequence[Issue] = (), *, actor: User | None = None, version_rev: str | None = None) -> None:
-    """in progress → done with this file and what it could not hold, all in one. Raises Conflict if the job is no longer this attempt's."""
-    number, detail = claim.attempt.number, f"{file.rows} rows"
+def publish(
+    claim: Claim,
+    file: ExportFile,
+    issues: Sequence[Issue] = (),
+    *,
+    actor: User | None = None,
+    version_rev: str | None = None,
+    base: changes.NextBase | None = None,
+    detail: str = "",
+) -> None:
+    """in progress → done with this file, what it could not hold, and its rows as its schedule's base, all in one.
+
+    Raises Conflict if the job is no longer this attempt's, BaseMoved if the base is no longer the one that the file was compared with.
+    """
+    number, detail = claim.attempt.number, f"{file.rows} rows{detail and f': {detail}'}"
     with transaction.atomic():
+        if base:
+            changes.take(base)  # locks the schedule, which comes before its jobs everywhere
         move(claim.job.pk, JobStatus.DONE, "done", attempt_is=number, version_rev=version_rev, actor=actor, detail=detail, finished_at=Now())
         file.save(force_insert=True)
         listed = (ExportIssue(job=claim.job, row_id=issue.row_id, column=issue.column, reason=issue.reason, text=issue.text) for issue in issues)

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
 from exports import storage
-from exports.models import ExportFile, JobAttempt, Upload
+from exports.models import ChangeBase, ExportFile, JobAttempt, Upload
 from exports.services.operations import recording
 from exports.services.retention.turns import take_turn, yield_turn
 
@@ -24,6 +24,7 @@ BATCH = 200
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 # Only keys as we make them: what else lies there is not ours to delete.
 _EXPORT = re.compile(rf"exports/(?:\d+|None)/(?P<job>{_UUID})/(?P<number>\d+)-(?P<token>[0-9a-f]+)/[^/]+")
+_BASE = re.compile(rf"bases/\d+/(?P<job>{_UUID})/(?P<number>\d+)-(?P<token>[0-9a-f]+)")
 _UPLOAD = re.compile(rf"uploads/\d+/(?P<upload>{_UUID})")
 
 
@@ -70,18 +71,21 @@ def _batches(found: Iterator[tuple[str, float]]) -> Iterator[list[tuple[str, flo
 def _named(keys: Iterable[str]) -> set[str]:
     """Those that a row names, or that may not be ours: never to be deleted."""
     exports = {key: found for key in keys if (found := _EXPORT.fullmatch(key))}
+    bases = {key: found for key in keys if (found := _BASE.fullmatch(key))}
     uploads = {key: found for key in keys if (found := _UPLOAD.fullmatch(key))}
     files = {key.removesuffix(storage.RECEIPT) for key in exports}
     kept = set(ExportFile.objects.filter(key__in=files, deleted_at=None).values_list("key", flat=True))
+    kept |= set(ChangeBase.objects.filter(key__in=bases).values_list("key", flat=True))
+    ours = exports | bases
     # An attempt that has not ended may be about to say what it stored; one that has is the other sweeper's until that was there.
-    attempts = JobAttempt.objects.filter(job__in={found["job"] for found in exports.values()}, swept=False).exclude(outcome__in=["done", "deleted"])
+    attempts = JobAttempt.objects.filter(job__in={found["job"] for found in ours.values()}, swept=False).exclude(outcome__in=["done", "deleted"])
     open_ = {(str(job), str(number), token) for job, number, token in attempts.values_list("job", "number", "token")}
     present = set(Upload.objects.filter(pk__in={uuid.UUID(found["upload"]) for found in uploads.values()}).values_list("pk", flat=True))
     return {
         key
         for key in keys
         if not (
-            (key in exports and key.removesuffix(storage.RECEIPT) not in kept and exports[key].group("job", "number", "token") not in open_)
+            (key in ours and key.removesuffix(storage.RECEIPT) not in kept and ours[key].group("job", "number", "token") not in open_)
             or (key in uploads and uuid.UUID(uploads[key]["upload"]) not in present)
         )
     }

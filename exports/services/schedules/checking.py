@@ -65,8 +65,15 @@ def checked(user: User, organization: Organization, name: str, first_run: dateti
         reject("cron", "Send either a repetition or cron.")
     if first_run is None and values["kind"] != Kind.CRON:
         reject("first_run", "Say when it runs first.")
-    if values["window"] == windows.SINCE_LAST and (values["missed"] == Missed.ALL or values["overlap"] == Overlap.QUEUE):
-        reject("window", "Runs that go on where the last one ended come one at a time: take missed latest or skip, and overlap skip.")
+    goes_on = "window" if values["window"] == windows.SINCE_LAST else "changes_only" if values["changes_only"] else ""
+    if goes_on and (values["missed"] == Missed.ALL or values["overlap"] == Overlap.QUEUE):
+        reject(goes_on, "Runs that go on where the last one ended come one at a time: take missed latest or skip, and overlap skip.")
+    if not isinstance(values["changes_only"], bool):
+        reject("changes_only", "Write true or false.")
+    elif values["changes_only"] and values["window"] == windows.SINCE_LAST:
+        reject("window", "Changes are found between whole sets of rows; take another window.")
+    elif values["changes_only"] and values["skip_when_empty"]:
+        reject("skip_when_empty", "Whether anything has changed is known only once the export has run; leave it out with changes only.")
     if values["segment"] is not None and values["rules"] is not None:
         reject("segment", "Send a segment or a saved one's id, not both.")
     for field, model in (("config", ExportConfig), ("segment", Segment)):

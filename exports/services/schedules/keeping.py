@@ -10,7 +10,7 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from exports.models import ExportSchedule, Kind, Missed, Overlap, ScheduleEvent
-from exports.services import jobs
+from exports.services import changes, jobs
 from exports.services.holding import hold
 from exports.services.operations import recording
 from exports.services.schedules import checking, ledger, recurrence, runs
@@ -36,6 +36,7 @@ DEFAULTS: dict[str, Any] = {
     "rules": None,
     "window": "all",
     "skip_when_empty": False,
+    "changes_only": False,
     "stem": "",
 }
 TIMING = ("kind", "timezone", "cron", "ends_at")
@@ -43,7 +44,7 @@ TIMING = ("kind", "timezone", "cron", "ends_at")
 
 def visible(user: Any) -> QuerySet[ExportSchedule]:
     """The schedules that the user may see, oldest first."""
-    rows = ExportSchedule.objects.select_related("organization", "owner", "segment", "config__segment")
+    rows = ExportSchedule.objects.select_related("organization", "owner", "segment", "config__segment", "change_base")
     return access.visible_to(rows, user).order_by("pk")
 
 
@@ -113,6 +114,8 @@ def update(
                 ledger.record_taken_over(schedule, user)
             if schedule.paused_reason:
                 ledger.record(schedule, ScheduleEvent.Kind.RESUMED, user)
+        if changed and settled["changes_only"] != schedule.changes_only:
+            changes.drop(schedule.pk)  # whole files in between have told what this base does not know
     found = get(user, schedule.pk)
     if not changed:
         raise Conflict(f"The task is at version {found.version} now. Read it again.", code="stale_version")
@@ -128,8 +131,23 @@ def delete(user: User, schedule: ExportSchedule) -> None:
             if run.job:
                 jobs.refuse(run.job, "Its scheduled task was deleted before its turn came.")
         recording.leave_firings(schedule)
+        changes.drop(schedule.pk)
         if ExportSchedule.objects.filter(pk=schedule.pk).delete()[0]:
             ledger.record(schedule, ScheduleEvent.Kind.DELETED, user)
+
+
+def reset(user: User, schedule: ExportSchedule) -> None:
+    """Its next run is whole, as its first was; a run that goes on begins anew. May be called twice.
+
+    Raises Conflict where it does not export changes, Forbidden, NotFound.
+    """
+    access.require(user, Action.ADMINISTER, schedule.organization)
+    if not schedule.changes_only:
+        raise Conflict("The task exports whole files; there is nothing to reset.", code="not_changes_only")
+    with transaction.atomic():
+        changes.drop(schedule.pk)
+        ExportSchedule.objects.filter(pk=schedule.pk).update(updated_at=Now())
+        ledger.record(schedule, ScheduleEvent.Kind.RESET, user)
 
 
 def _require_still(schedule: ExportSchedule) -> None:

@@ -48,14 +48,17 @@ def may_run(schedule: ExportSchedule) -> bool:
 def wish_of(schedule: ExportSchedule, at: datetime) -> specs.Wish:
     """What a run at this time exports, all that is relative pinned to it in the schedule's zone. Raises Invalid."""
     delivered = None
+    until = at
     if schedule.window == windows.SINCE_LAST and schedule.pk:
         done = schedule.firings.filter(Q(outcome__in=[Outcome.DONE, Outcome.LATE]) | Q(job__status=JobStatus.DONE), window_until__isnull=False)
         delivered = done.order_by("-window_until").values_list("window_until", flat=True).first()
+        # What is still being written now would lie before this run's end and be seen by no run: the next one takes it.
+        until = min(at, max(sources.settled_until() or at, delivered or windows.BEGINNING))
     values: dict[str, Any] = {
         "org_name": schedule.organization.name,
         "name": schedule.name,
         "type": "custom",
-        **windows.as_bounds(*windows.pinned(schedule.window, at, schedule.timezone, delivered)),
+        **windows.as_bounds(*windows.pinned(schedule.window, until, schedule.timezone, delivered)),
         "dataset": schedule.dataset,
         "format": schedule.format,
         "options": schedule.options,
@@ -63,6 +66,8 @@ def wish_of(schedule: ExportSchedule, at: datetime) -> specs.Wish:
         **({"columns": schedule.columns} if schedule.columns is not None else {}),
         **({"filter": schedule.filter} if schedule.filter is not None else {}),
     }
+    if schedule.changes_only:
+        values["changes_of"] = schedule.pk or 0  # 0: not saved yet, and only checked
     segment = segments.definition(schedule.segment) if schedule.segment else schedule.rules
     wish = specs.make(values, schedule.config, segment=segment, now=at)
     return replace(wish, spec=replace(wish.spec, stem=f"{schedule.stem}-{schedule.pk}" if schedule.stem else ""))
