@@ -55,6 +55,13 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(pytest.mark.xdist_group("serial"))
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says plainly that the browser's tests did not run: a skip is a letter among a thousand dots."""
+    without = [report for report in terminalreporter.getreports("skipped") if report.nodeid.startswith("tests/browser/")]
+    if without:
+        terminalreporter.write_line(f"NOT RUN: {len(without)} tests of the screens in a real browser. {without[0].longrepr[2]}", yellow=True)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts serial tests ahead of the rest: they take longest."""
