@@ -5,8 +5,10 @@ from exports.models.jobs import Download, ExportFile, ExportIssue, ExportJob, Jo
 from exports.models.operations import Litter, Operation, Removal, TaskImport, Upload
 from exports.models.saved import ExportConfig
 from exports.models.schedules import ExportSchedule, Firing, Kind, Missed, Outcome, Overlap, Segment
+from exports.models.totals import DayTotal, KeptTotal
 
 __all__ = [
+    "DayTotal",
     "Delivery",
     "DeliveryState",
     "Download",
@@ -18,6 +20,7 @@ __all__ = [
     "Firing",
     "JobAttempt",
     "JobEvent",
+    "KeptTotal",
     "Kind",
     "Litter",
     "Missed",

@@ -45,6 +45,7 @@ def tick(holder: str) -> dict[str, int]:
         "pruned": retention.prune,
         "orphans_swept": retention.sweep_orphans,
         "mailed": notifications.deliver,
+        "kept_counted": retention.count_kept,
     }
     done = {}
     try:

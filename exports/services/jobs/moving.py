@@ -10,7 +10,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from exports.models import ExportJob, JobAttempt, JobEvent
-from exports.services import notifications
+from exports.services import notifications, totals
 from exports.services.operations import recording
 from exports.states import ENDED, SOURCES, JobStatus
 from taskexport.errors import Conflict, NotFound
@@ -50,6 +50,8 @@ def move(
     record(job, kind, came_from=JobStatus(job.status), to=to, actor=actor, detail=detail, number=number or job.attempt)
     if to in ENDED:
         notifications.write(job_id, to, changes.get("error", ""), actor)
+    if to == JobStatus.FAILED:
+        totals.note(job.organization_id, failed=1)
 
 
 def edit(job_id: Any, kind: str, sources: Collection[JobStatus], verb: str, *, version_rev: str | None = None, actor: User, **changes: Any) -> None:
@@ -72,7 +74,7 @@ def require_version(job: ExportJob, version_rev: str | None) -> None:
 def _change(job_id: Any, check: Any, version_rev: str | None, **changes: Any) -> ExportJob:
     """One conditional UPDATE of the job as it was checked; returns it as it was before."""
     for _ in range(TRIES):
-        job = ExportJob.objects.filter(pk=job_id, deleted_at=None).only("status", "version_seq", "version_nonce", "attempt").first()
+        job = ExportJob.objects.filter(pk=job_id, deleted_at=None).only("status", "version_seq", "version_nonce", "attempt", "organization").first()
         if job is None:
             raise NotFound("There is no such export job.")
         require_version(job, version_rev)

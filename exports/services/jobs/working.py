@@ -17,7 +17,7 @@ from exports import storage
 from exports.datasets import Spec
 from exports.formats.issues import Issue
 from exports.models import ExportFile, ExportIssue, ExportJob, JobAttempt, JobEvent, Runner
-from exports.services import limits
+from exports.services import limits, totals
 from exports.services.jobs.moving import give_up, move, record
 from exports.services.jobs.people import needed
 from exports.services.jobs.ringing import ring, waiting
@@ -139,6 +139,7 @@ def publish(claim: Claim, file: ExportFile, issues: Sequence[Issue] = (), *, act
         listed = (ExportIssue(job=claim.job, row_id=issue.row_id, column=issue.column, reason=issue.reason, text=issue.text) for issue in issues)
         ExportIssue.objects.bulk_create(listed, batch_size=100)
         _held_or_not(claim).update(outcome="done", ended_at=Now(), beat_at=Now(), rows_done=file.rows, rows_total=file.rows)
+        totals.note(claim.job.organization_id, done=1, rows=file.rows)
 
 
 def fail(claim: Claim, code: str, error: str) -> None:

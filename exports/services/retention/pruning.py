@@ -13,7 +13,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
 from django_q.models import Task as QueueTask
 
-from exports.models import Download, ExportJob, Firing, JobAttempt, Operation, Outcome, Removal, TaskImport
+from exports.models import DayTotal, Download, ExportJob, Firing, JobAttempt, Operation, Outcome, Removal, TaskImport
 from exports.services.retention.turns import take_turn, yield_turn
 from exports.states import ENDED, JobStatus
 
@@ -44,7 +44,7 @@ def prune() -> int:
             pruned += done
             if not done:  # somebody else holds them
                 break
-    for plain in (_firings(), _removals(), _queue_tasks()):
+    for plain in (_firings(), _removals(), _days(), _queue_tasks()):
         pruned += _in_batches(plain, until)
     if time.monotonic() > until:
         yield_turn("prune")
@@ -90,6 +90,10 @@ def _firings() -> QuerySet[Firing]:
 
 def _removals() -> QuerySet[Removal]:
     return Removal.objects.filter(at__lt=_before()).order_by()
+
+
+def _days() -> QuerySet[DayTotal]:
+    return DayTotal.objects.filter(day__lt=_before()).order_by()
 
 
 def _queue_tasks() -> QuerySet[QueueTask]:

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 
 from exports.datasets import DATASETS
 from exports.datasets.chosen import is_text
-from exports.models import ExportConfig, ExportSchedule, Kind, Missed, Overlap, Segment
+from exports.models import ExportConfig, ExportSchedule, Firing, Kind, Missed, Overlap, Segment
 from exports.services import jobs, segments
 from exports.services.schedules import recurrence, runs, windows
 from exports.states import JobStatus
@@ -57,6 +57,11 @@ def get(user: Any, schedule_id: int) -> ExportSchedule:
     if found is None:
         raise NotFound("There is no such scheduled task.")
     return found
+
+
+def job_ids(user: Any, schedule_id: int) -> QuerySet[Any]:
+    """The ids of the jobs that a schedule made, as a subquery; of none that the user may not see."""
+    return Firing.objects.filter(schedule=schedule_id, schedule__in=visible(user), job__isnull=False).order_by().values("job")
 
 
 def next_runs(schedule: ExportSchedule, count: int = 5) -> list[recurrence.Run]:
