@@ -84,8 +84,8 @@ class MakerFilter(_Id):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
         user: Any = request.user
-        seen = access.organization_ids(user)
-        rows = Member.objects.filter(organization__in=seen, role__isnull=False, user__isnull=False).exclude(user=user)
+        seen = access.organizations(user)
+        rows = Member.objects.filter(organization__in=seen.values("pk"), role__isnull=False, user__isnull=False).exclude(user=user)
         people = rows.order_by("user__name", "user__email", "user").values_list("user", "user__name", "user__email").distinct()
         return [(str(user.pk), "me"), *((str(pk), name or email) for pk, name, email in people[:CHOICES_SHOWN])]
 
