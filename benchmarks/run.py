@@ -44,6 +44,8 @@ class Bench:
     folder: Path
     urls: dict[str, str]
     total: int
+    report: Path
+    results: list[Result] = field(default_factory=list)
     is_broken: bool = False
     skipped: set[str] = field(default_factory=set)
 
@@ -77,16 +79,18 @@ class Bench:
         say(f"  {case.name}: {measured.rows:,} rows, {measured.wall_s:.2f} s, {measured.peak_mb:.0f} MB")
         return measured
 
-    def rounds(self, cases: list[Case], rows: int) -> list[Result]:
-        """All cases in turn, again and again."""
+    def rounds(self, cases: list[Case], rows: int) -> None:
+        """All cases in turn, again and again; the report has each round as soon as it is over."""
         results = {case.name: Result(case, rows, rows) for case in cases}
+        for result in results.values():
+            result.base = results[result.case.base]
+        before = self.results
         for number in range(1, ROUNDS + 1):
             say(f"{rows:,} rows, round {number} of {ROUNDS}")
             for result in results.values():
                 self._turn(result, number)
-        for result in results.values():
-            result.base = results[result.case.base]
-        return [result for result in results.values() if result.runs]
+            self.results = before + [result for result in results.values() if result.runs]
+            report.write(self.results, self.report)
 
     def _turn(self, result: Result, number: int) -> None:
         if any(run.wall_s > ONCE_SECONDS for run in result.runs):
@@ -127,18 +131,17 @@ def chosen(only: str) -> list[Case]:
     return [case for case in CASES.values() if case.name in needed]
 
 
-def bench(rows: int, cases: list[Case], folder: Path, url: str, *, growth: bool) -> tuple[list[Result], bool]:
-    """The results, and whether a side failed."""
+def fill_in(bench: Bench, cases: list[Case], *, growth: bool) -> None:
+    """Loads, and measures all sides; ours at a tenth and five times the rows too for `growth`. Raises Failed."""
+    rows = bench.total
     databases = {case.database for case in cases}
-    whole = Bench(folder, {"postgres": url, "sqlite": f"sqlite:///{folder}/bench.sqlite3"}, rows)
-    whole.load(databases)
-    results = whole.rounds(cases, rows)
+    bench.load(databases)
+    bench.rounds(cases, rows)
     if growth:
         growing = [case for case in cases if not case.is_peer]
-        results += whole.rounds(growing, rows // 10)
-        whole.load(databases, more=(GROWTH - 1) * rows)
-        results += whole.rounds(growing, whole.total)
-    return results, whole.is_broken
+        bench.rounds(growing, rows // 10)
+        bench.load(databases, more=(GROWTH - 1) * rows)
+        bench.rounds(growing, bench.total)
 
 
 def main() -> int:
@@ -153,20 +156,22 @@ def main() -> int:
     var = Path(os.environ.get("VAR") or ROOT / "var").expanduser().resolve()
     var.mkdir(parents=True, exist_ok=True, mode=0o700)
     began, load = time.monotonic(), os.getloadavg()[0]
-    try:
-        with tempfile.TemporaryDirectory(prefix="bench-", dir=var) as folder, postgres.running() as url:
-            results, is_broken = bench(options.rows, cases, Path(folder), url, growth=options.growth)
-    except (Failed, RuntimeError) as failure:
-        print(failure, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    report.write(results, var / "bench.json")
+    broken = 0
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=var) as folder, postgres.running() as url:
+        bench = Bench(Path(folder), {"postgres": url, "sqlite": f"sqlite:///{folder}/bench.sqlite3"}, options.rows, var / "bench.json")
+        try:
+            fill_in(bench, cases, growth=options.growth)
+        except Failed as failure:
+            print(failure, file=sys.stderr)
+            broken = 1
+        except KeyboardInterrupt:
+            broken = 130
     machine = f"{os.cpu_count()} processors (load {load:.1f} before)"
     say(f"\n{HOW}\nPython {platform.python_version()}, {machine}, {time.monotonic() - began:.0f} s in all.\n")
-    say(report.table(results))
-    say(f"\n{var / 'bench.json'} has the same figures.")
-    return int(is_broken)
+    say(report.table(bench.results))
+    if bench.results:
+        say(f"\n{bench.report} has the same figures.")
+    return broken or int(bench.is_broken)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from exports.services import jobs, litter, readiness, runner, upkeep
+from exports.services.deliveries import sending
 from exports.services.imports import running
 from exports.services.supervising import worker_name
 
@@ -27,6 +28,11 @@ def import_next() -> None:
         running.run(claim)
     finally:
         running.ring_if_waiting()
+
+
+def deliver() -> int:
+    """A doorbell: sends what is to be delivered; none if another worker is at it. How many arrived."""
+    return sending.deliver(worker_name())
 
 
 def echo(cluster: str) -> None:

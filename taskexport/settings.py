@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import ipaddress
 import secrets
 from datetime import timedelta
 from pathlib import Path
@@ -162,7 +163,10 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
 elif _database["ENGINE"] == "django.db.backends.postgresql":
     _database.setdefault("CONN_MAX_AGE", 60)
     _database["CONN_HEALTH_CHECKS"] = True
-    _database.setdefault("OPTIONS", {}).setdefault("connect_timeout", 10)  # seconds; the driver would wait for minutes
+    # Seconds; the driver would wait for minutes, and for a database behind a silent partition for ever, in a worker's slot.
+    _patience = {"connect_timeout": 10, "keepalives": 1, "keepalives_idle": 20, "keepalives_interval": 10, "keepalives_count": 3}
+    # Milliseconds; what was sent and not acknowledged gives up as soon.
+    _database["OPTIONS"] = {**_patience, "tcp_user_timeout": 50_000, **_database.get("OPTIONS", {})}
 else:
     raise ImproperlyConfigured("DATABASE_URL: taskexport runs on PostgreSQL and SQLite")
 DATABASES = {"default": _database}
@@ -290,7 +294,8 @@ Q_CLUSTER = {
     "log_level": "WARNING",
     "ALT_CLUSTERS": {
         "exports": {"workers": EXPORT_WORKERS},
-        "control": {"workers": 1, "timeout": 300, "retry": 420, "scheduler": True, "recycle": 500},
+        # One ticks while the other delivers.
+        "control": {"workers": 2, "timeout": 300, "retry": 420, "scheduler": True, "recycle": 500},
     },
 }
 
@@ -307,6 +312,26 @@ if EMAIL_USE_SSL and EMAIL_USE_TLS:
     raise ImproperlyConfigured("EMAIL_USE_SSL and EMAIL_USE_TLS: set one of them; SSL is for port 465, TLS (STARTTLS) for 587")
 # Where people open the service, for links in mails.
 SITE_URL = _text("SITE_URL", f"https://{ALLOWED_HOSTS[0].lstrip('*.')}" if PRODUCTION else "http://127.0.0.1:8000").rstrip("/")
+
+
+# -- Addresses that customers name: their webhooks, their buckets ---------------------------------------------------
+def _nets(name: str) -> list[Any]:
+    try:
+        return [ipaddress.ip_network(word) for word in _words(name)]
+    except ValueError:
+        raise ImproperlyConfigured(f"{name}: write networks such as 10.1.2.0/24,fd00:1::/64, or nothing") from None
+
+
+def _ports(name: str, default: str) -> list[int]:
+    words = _words(name, default)
+    if not all(word.isdecimal() and 0 < int(word) < 65_536 for word in words):
+        raise ImproperlyConfigured(f"{name}: write ports such as {default}")
+    return [int(word) for word in words]
+
+
+OUTBOUND_ALLOWED_NETS = _nets("OUTBOUND_ALLOWED_NETS")  # reached although they are not public: any port, and by http too
+OUTBOUND_PORTS = _ports("OUTBOUND_PORTS", "443,8443,9000")  # of public addresses
+MAIL_ATTACH_BYTES = _number("MAIL_ATTACH_MB", 5) * 1024 * 1024  # of a file that a mail brings along
 
 # -- Exports -------------------------------------------------------------------------------------------------------
 FILES_ROOT = VAR / "files"  # never below a static or media URL; directories 0700, files 0600
@@ -363,6 +388,22 @@ def _receipt_key() -> bytes | None:
 
 
 RECEIPT_KEY = _receipt_key()
+
+
+def _encryption_keys() -> list[bytes]:
+    """The first encrypts, all decrypt; none: derived from SECRET_KEY."""
+    try:
+        keys = [base64.b64decode(word, validate=True) for word in _words("ENCRYPTION_KEY")]
+    except (binascii.Error, ValueError):
+        keys = [b""]
+    if any(len(key) != 32 for key in keys):
+        raise ImproperlyConfigured(
+            "ENCRYPTION_KEY: write 32 random bytes in base64, as printed by  openssl rand -base64 32 ; a new one before the old"
+        )
+    return keys
+
+
+ENCRYPTION_KEYS = _encryption_keys()
 
 # -- Logs: ids and codes only; never bodies, filters, tokens, e-mail addresses -------------------------------------
 LOGGING: dict[str, Any] = {

@@ -67,6 +67,7 @@ def fill(path: str, organization: Organization, text: str) -> str:
             timezone="UTC",
             starts_on_clock="2030-01-01T00:00:00",
             next_run_at=datetime(2030, 1, 1, tzinfo=UTC),
+            changes_only=True,
         )
         file = ExportFile.objects.filter(job__organization=organization).last()
         if file:

@@ -8,7 +8,7 @@ import socket
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from django.db.models.functions import Now
 from isal import isal_zlib
 
 from exports import sources, worker
+from exports.cells import Style
 from exports.models import ExportFile, ExportJob
 from exports.services import jobs, receipts
 from tasks.models import Organization, Task, User
@@ -30,12 +31,13 @@ SECONDS = 30
 
 
 @pytest.fixture
-def postgres() -> psycopg.Connection:
+def postgres() -> Iterator[psycopg.Connection]:
     """Another connection to the test database."""
     if connection.vendor != "postgresql":
         pytest.skip("PostgreSQL's own faults")
     known = connection.get_connection_params()
-    return psycopg.connect(autocommit=True, **{key: known[key] for key in ("dbname", "user", "host", "port", "password") if key in known})
+    with psycopg.connect(autocommit=True, **{key: known[key] for key in ("dbname", "user", "host", "port", "password") if key in known}) as other:
+        yield other
 
 
 def in_mid_commit(act: Callable[[], Any], postgres: psycopg.Connection) -> Callable[[], None]:
@@ -118,6 +120,16 @@ def test_a_commit_that_lands_after_its_connection_broke_keeps_its_file(editor: U
         with connection.cursor() as cursor:
             cursor.execute("DROP FUNCTION dawdle() CASCADE")
     assert_done(job, 3, ["done"])
+
+
+def test_a_silent_partition_ends_an_export_s_connection_within_a_minute(postgres: psycopg.Connection) -> None:
+    with sources.snapshot(Style()) as snapshot:
+        known = snapshot._connection.info.get_parameters()  # type: ignore[attr-defined]
+    for patience in (known, connection.connection.info.get_parameters()):
+        assert patience["keepalives"] == "1"
+        silent = int(patience["keepalives_idle"]) + int(patience["keepalives_interval"]) * int(patience["keepalives_count"])
+        assert silent <= settings.LEASE_SECONDS
+        assert int(patience["tcp_user_timeout"]) <= settings.LEASE_SECONDS * 1000
 
 
 def test_a_claim_does_not_wait_for_an_import_that_commits(editor: User, acme: Organization, postgres: psycopg.Connection) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from exports import worker
 from exports.datasets import Spec
 from exports.models import ExportConfig, ExportJob, ExportSchedule, Firing
 from exports.services import configs, jobs, segments
-from exports.services.schedules import firing, keeping, runs, settling, windows
+from exports.services.schedules import firing, keeping, pausing, runs, settling, windows
 from taskexport.errors import Conflict, Forbidden, Invalid, NotFound
 from tasks.models import Member, Organization, Role, Task, User
 from tests.making import at_once, make_tasks
@@ -181,9 +182,9 @@ def test_one_broken_schedule_among_100_is_disabled_alone(admin: User, acme: Orga
     assert [outcomes(schedule) for schedule in broken] == [["failed"]] * 3
     assert firing.fire_due() == 0
     with pytest.raises(Invalid):
-        keeping.resume(admin, keeping.get(admin, broken[0].pk))
+        pausing.resume(admin, keeping.get(admin, broken[0].pk))
     ExportSchedule.objects.filter(pk=broken[0].pk).update(format="csv")
-    keeping.resume(admin, keeping.get(admin, broken[0].pk))
+    pausing.resume(admin, keeping.get(admin, broken[0].pk))
     assert (fresh(broken[0]).paused_reason, fresh(broken[0]).next_run_at) == ("", due + DAY)
 
 
@@ -199,9 +200,9 @@ def test_an_owner_who_lost_the_role_pauses_it_until_an_admin_takes_over(admin: U
     assert "no longer export" in fresh(schedule).paused_detail
     for user, error in ((editor, Forbidden), (outsider, NotFound)):
         with pytest.raises(error):
-            keeping.resume(user, schedule)
+            pausing.resume(user, schedule)
     assert fresh(schedule).paused_reason == "owner_lost"
-    keeping.resume(other, keeping.get(other, schedule.pk))
+    pausing.resume(other, keeping.get(other, schedule.pk))
     assert (fresh(schedule).owner, fresh(schedule).next_run_at) == (other, due + DAY)
     past(schedule, DAY)
     assert firing.fire_due() == 1
@@ -228,7 +229,7 @@ def test_five_failures_in_a_row_pause_it(admin: User, acme: Organization) -> Non
     assert "reason 8" in fresh(schedule).paused_detail
     past(schedule, DAY)
     assert firing.fire_due() == 0
-    keeping.resume(admin, keeping.get(admin, schedule.pk))
+    pausing.resume(admin, keeping.get(admin, schedule.pk))
     assert (fresh(schedule).paused_reason, fresh(schedule).failures) == ("", 0)
 
 
@@ -346,7 +347,7 @@ def test_coming_runs(admin: User, acme: Organization) -> None:
     schedule = make_schedule(admin, acme, datetime(2030, 10, 26, 2, 30), timezone="Europe/Amsterdam")
     shown = [(f"{run.local:%d %H:%M}", bool(run.change)) for run in keeping.next_runs(schedule, 5)]
     assert shown == [("26 02:30", False), ("27 02:30", True), ("28 02:30", True), ("29 02:30", False), ("30 02:30", False)]
-    keeping.pause(admin, schedule)
+    pausing.pause(admin, schedule)
     assert keeping.next_runs(fresh(schedule)) == []
     assert [len(keeping.next_runs(make_schedule(admin, acme, kind=kind))) for kind in ("once", "monthly")] == [1, 5]
 
@@ -388,7 +389,7 @@ def test_rights(admin: User, editor: User, viewer: User, outsider: User, acme: O
     schedule = make_schedule(admin, acme)
     before = ExportSchedule.objects.values().get()
     for user, error in ((editor, Forbidden), (outsider, NotFound)):
-        for call in (keeping.delete, keeping.pause, keeping.take_over, keeping.resume):
+        for call in (keeping.delete, pausing.pause, pausing.take_over, pausing.resume):
             with pytest.raises(error):
                 call(user, schedule)
         with pytest.raises(error):
@@ -458,3 +459,39 @@ def test_by_hand_moves_nothing_and_never_runs_twice_at_once(admin: User, editor:
     ExportJob.objects.filter(pk=run.job.pk).delete()
     assert settling.settle() == 1
     assert schedule.firings.first().detail == "its job was removed"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_since_last_leaves_no_row_out_that_is_committed_after_its_run(admin: User, acme: Organization) -> None:
+    def created() -> set[str | None]:
+        spec = Spec.from_json(schedule.firings.first().job.spec)
+        return set(Task.objects.filter(created_at__gte=spec.created_from, created_at__lt=spec.created_before).values_list("external_id", flat=True))
+
+    schedule = make_schedule(admin, acme, window="since_last")
+    written, committed = threading.Event(), threading.Event()
+
+    def write_slowly() -> None:
+        with transaction.atomic():
+            Task.objects.create(organization=acme, external_id="slow", title="slow")
+            written.set()
+            # On SQLite nobody else writes meanwhile, so that the run waits for this one.
+            committed.wait(0.3 if connection.vendor == "sqlite" else 30)
+        connection.close()
+
+    writer = threading.Thread(target=write_slowly)
+    writer.start()
+    assert written.wait(30)
+    first = firing.execute(admin, schedule)
+    seen = created()
+    end_jobs(schedule)
+    settling.settle()
+    committed.set()
+    writer.join()
+    assert seen == (set() if connection.vendor == "postgresql" else {"slow"})
+    delivered = schedule.firings.get().window_until
+    assert delivered
+    assert (delivered < first.intended_at) == (connection.vendor == "postgresql")
+    make_tasks(acme, 1)
+    firing.execute(admin, schedule)
+    assert seen | created() == {"slow", "1"}
+    assert "slow" not in seen & created()

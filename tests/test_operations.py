@@ -96,7 +96,8 @@ def test_a_refused_create_of_a_job_leaves_no_operation(client_of: ClientOf, acme
 def test_put_on_an_operation_of_ours_is_409(client_of: ClientOf, acme: Organization, editor: User) -> None:
     made = make_job(acme, editor)
     imported = TaskImport.objects.create(organization=acme, name="a.csv", status=JobStatus.DONE, result={"created": 1})
-    operations = [made.operation, recording.of_import(imported), recording.of_sweep(acme.pk, {"uploads": 1})]
+    recording.of_sweeps({acme.pk: {"uploads": 1}})
+    operations = [made.operation, recording.of_import(imported), Operation.objects.get(handler="SweepHandler")]
     before = rows()
     for operation in operations:
         for body in ({"status": "completed"}, {"request": "{}"}, {"handler": "erp-sync"}, {}):

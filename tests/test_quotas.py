@@ -18,6 +18,7 @@ from taskexport.errors import Conflict
 from tasks.models import Organization, User
 from tests.api import JOBS, make_job, snapshot
 from tests.making import make_queued
+from tests.scheduling import make_schedule
 
 pytestmark = pytest.mark.django_db
 Usage = namedtuple("Usage", "total used free")
@@ -139,6 +140,28 @@ def test_a_schedule_s_job_waits_where_a_person_s_is_refused(acme: Organization, 
     assert job.status == "queued"
     with pytest.raises(Conflict):
         jobs.start(admin, job)
+
+
+def test_a_person_who_runs_a_schedule_or_a_contract_s_export_at_a_full_quota_is_told_what_clears_it(
+    client_of: Any, acme: Organization, admin: User, settings: Any
+) -> None:
+    settings.KEPT_MB = 1
+    exported(acme, admin, size=2 * MB, expires_in_hours=3)
+    schedule, client = make_schedule(admin, acme), client_of(admin)
+    export = {"download": "json", "fields": "_id"}
+    calls = [
+        (f"/api/services/tasks/{schedule.pk}/execute", None),
+        ("/api/v3/tasks/export", {**export, "background": True}),
+        ("/api/v3/tasks/export", {**export, "background": False}),
+    ]
+    for path, body in calls:
+        before = ExportJob.objects.count()
+        refused = client.post(path, body)
+        assert (refused.status_code, refused.json()["error_code"], ExportJob.objects.count()) == (429, "quota_bytes", before), path
+        assert "Delete jobs" in str(refused.json())
+        assert " UTC" in str(refused.json())
+        assert 3 * 3600 - 60 < int(refused["Retry-After"]) <= 3 * 3600
+    assert not schedule.firings.exists()
 
 
 def test_nothing_is_claimed_while_the_disk_is_full(acme: Organization, editor: User, monkeypatch: pytest.MonkeyPatch) -> None:

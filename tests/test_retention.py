@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import time
 import uuid
+import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,10 +35,11 @@ from exports.models import (
     Upload,
 )
 from exports.services import limits, retention
+from exports.services.schedules import firing
 from exports.states import JobStatus
 from tasks.models import Organization, User
-from tests.api import JOBS, make_job, publish, snapshot
-from tests.making import make_tasks
+from tests.api import JOBS, content, export, make_job, publish, snapshot, wish
+from tests.making import EVERYTHING, make_tasks
 
 pytestmark = pytest.mark.django_db
 YEAR = timedelta(days=366)
@@ -81,7 +84,7 @@ def test_an_expired_file_answers_410_at_every_door_and_its_bytes_go(client_of: A
     for job in (old, just_now):
         for call in (client.get(f"{JOBS}/{job.pk}/download"), client.put(f"{JOBS}/{job.pk}/pin")):
             assert (call.status_code, call.json()["error_code"]) == (410, "file_expired")
-            assert "POST …/again" in call.json()["message"]
+            assert f"POST /api/v1/export-jobs/{job.pk}/again" in call.json()["message"]
         assert client.get(f"{JOBS}/{job.pk}/receipt").status_code == 200
         shown = client.get(f"{JOBS}/{job.pk}").json()["job"]
         assert shown["status"] == "done"
@@ -94,23 +97,66 @@ def test_an_expired_file_answers_410_at_every_door_and_its_bytes_go(client_of: A
     assert worker.tick()["expired"] == 0
 
 
+def fetched(client: Any, link: str) -> bytes:
+    """What a link to a file gives, unzipped where it is a zip: its times of making differ."""
+    data = content(client.get(link[link.index("/d/") :]))
+    if not data.startswith(b"PK"):
+        return data
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return b"".join(archive.read(name) for name in archive.namelist())
+
+
 @pytest.mark.django_db(transaction=True)
-def test_an_expired_file_is_made_again_and_equal(client_of: Any, acme: Organization, editor: User) -> None:
-    from tests.api import content, export, wish
-
+def test_an_expired_file_is_made_again_and_equal_at_every_door(client_of: Any, staff_client_of: Any, acme: Organization, admin: User) -> None:
     make_tasks(acme, 3)
-    client = client_of(editor)
-    first = export(client, wish(acme))
-    before = content(client.get(f"{JOBS}/{first['id']}/download"))
-    ExportFile.objects.update(expires_at=ago(days=1))
-    worker.tick()
-    twin = client.post(f"{JOBS}/{first['id']}/again").json()["job"]
-    client.post(f"{JOBS}/{twin['id']}/start")
+    client = client_of(admin)
+    # Our own, a background export of contract 4, a scheduled task of contract 5.
+    ours = export(client, wish(acme, **EVERYTHING))
+    assert client.post("/api/v3/tasks/export", {"download": "json", "background": True, "fields": "_id,title"}).status_code == 200
     worker.run_next()
-    after = content(client.get(f"{JOBS}/{twin['id']}/download"))
-    from tests.api import rows
+    task = {"desc": "x", "trigger": {"once": "2030-01-01T00:00:00Z"}, "target": {"action": "export", "export_index": "tasks", "export_format": "csv"}}
+    path = f"/api/services/tasks/{client.post('/api/services/tasks', task).json()['id']}"
+    settling_run = firing.execute(admin, ExportSchedule.objects.get())
+    worker.run_next()
 
-    assert rows(before) == rows(after)
+    def log() -> list[dict[str, Any]]:
+        return [entry["_source"] | {"id": entry["_id"]} for entry in client.get("/api/v3/tasks/export-log").json()["data"]]
+
+    contract_4 = next(entry for entry in log() if entry["fileType"] == "json")
+    links = {
+        ours["id"]: ours["result"]["download_url"],
+        contract_4["id"]: contract_4["fileUrl"],
+        str(settling_run.job_id): client.get(f"{path}/download_url").json()["url"],
+    }
+    before = {job_id: fetched(client, link) for job_id, link in links.items()}
+    assert [len(data) > 20 for data in before.values()] == [True] * 3
+    # Whatever was decided meanwhile: what runs again is the frozen spec.
+    Organization.objects.filter(pk=acme.pk).update(timezone="Asia/Kathmandu")
+    ExportFile.objects.update(expires_at=ago(days=1))
+    assert worker.tick()["expired"] == 3
+    for link in links.values():
+        assert client.get(link[link.index("/d/") :]).status_code == 410
+    assert {entry["fileUrl"] for entry in log()} == {None}
+    refused = client.get(f"{path}/download_url")
+    assert (refused.status_code, refused.json()["error_code"]) == (410, "file_expired")
+    assert f"/api/v1/export-jobs/{settling_run.job_id}/again" in refused.json()["error"]["description"]
+    for job_id in links:
+        twin = client.post(f"{JOBS}/{job_id}/again").json()["job"]["id"]
+        client.post(f"{JOBS}/{twin}/start")
+        worker.run_next()
+        again = client.get(f"{JOBS}/{twin}").json()["job"]
+        assert again["file"]["expires_at"] > ours["file"]["expires_at"]
+        assert fetched(client, again["result"]["download_url"]) == before[job_id]
+        if job_id == contract_4["id"]:
+            (entry,) = (entry for entry in log() if entry["id"] == twin)
+            assert fetched(client, entry["fileUrl"]) == before[job_id]
+        if job_id == str(settling_run.job_id):
+            assert fetched(client, client.get(f"{path}/download_url").json()["url"]) == before[job_id]
+    # And in the admin.
+    page = staff_client_of(admin).post(f"/admin/exports/exportjob/{ours['id']}/again/", {"nonce": "n"}, follow=True)
+    assert page.status_code == 200
+    specs_ = ExportJob.objects.filter(again_of=ours["id"]).values_list("spec", flat=True)
+    assert [spec == ExportJob.objects.get(pk=ours["id"]).spec for spec in specs_] == [True, True]
 
 
 def test_an_expired_file_of_a_direct_export_is_asked_for_again(client_of: Any, acme: Organization, admin: User) -> None:
@@ -188,15 +234,16 @@ def test_an_operation_stays_until_what_hangs_on_it_has_gone(acme: Organization, 
     Removal.objects.create(organization=acme, operation_id=uuid.uuid4(), detail={})
     Removal.objects.update(at=ago(days=366))
     assert retention.prune() == 3  # the sweep, the import, the removal
-    assert set(Operation.objects.values_list("pk", flat=True)) == {parent.pk, child.pk}
-    assert not Operation.objects.filter(pk=sweep.pk).exists()
+    told = Operation.objects.get(handler="SweepHandler")
+    assert (told.pk != sweep.pk, json.loads(told.own_response or "")) == (True, {"imports": 1})
+    assert set(Operation.objects.values_list("pk", flat=True)) == {parent.pk, child.pk, told.pk}
     Operation.objects.update(created_at=ago(days=400))
     assert retention.prune() == 0  # an hour has not passed
     again()
     assert retention.prune() >= 1
     again()
     retention.prune()
-    assert not Operation.objects.exists()
+    assert set(Operation.objects.values_list("own_response", flat=True)) == {'{"jobs": 1}'}
     assert not ExportJob.objects.exists()
 
 

@@ -6,24 +6,30 @@ import contextlib
 import hashlib
 import io
 import os
+import signal
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db.models.functions import Now
 from django.test import Client
 
 from exports import storage, worker
-from exports.models import Download, ExportFile, ExportJob, TickLease
+from exports.models import Download, ExportFile, ExportJob, JobAttempt, TickLease
 from exports.services import files, jobs, readiness, retention, runner
 from exports.services.supervising import Pulse
-from tasks.models import Organization, User
-from tests import s3
+from tasks.models import Organization, Task, User
+from tests import changing, s3
 from tests.api import BYTES, JOBS, content, export, make_job, rows, wish
 from tests.making import EVERYTHING, make_queued, make_tasks
+from tests.scheduling import make_schedule
 
 pytestmark = [pytest.mark.serial]
 KEY = "exports/1/3f0c1b1e-0000-4000-8000-000000000001/1-abcdabcdabcdabcd/file.csv.zip"
@@ -159,6 +165,18 @@ def test_a_disk_that_refuses_leaves_no_object(settings: Any, tmp_path: Path, mon
     assert stored() == []
 
 
+def test_a_file_that_can_t_be_read_leaves_no_object_and_no_receipt(either: str) -> None:
+    with pytest.raises(OSError):
+        storage.put(storage.spool_path("gone.part"), KEY, b"{}")
+    torn = storage.spool_path("torn.part")
+    torn.mkdir()  # it is there, and reading it raises
+    with pytest.raises(OSError):
+        storage.put(torn, KEY, b"{}")
+    assert stored() == []
+    if either == "s3":
+        assert unfinished() == []
+
+
 def test_a_store_that_is_away_is_an_os_error_and_says_no_keys(bucket: None, settings: Any) -> None:
     settings.S3_ENDPOINT_URL = "http://127.0.0.1:9"  # nobody listens there
     for call in (lambda: storage.put(spooled(b"x"), KEY), lambda: storage.open_file(KEY), storage.check, stored):
@@ -240,8 +258,56 @@ def test_a_store_that_is_away_gives_the_job_back(bucket: None, settings: Any, ac
     assert not list(settings.SPOOL_ROOT.iterdir())
 
 
+# In the middle of an upload of 160 MB, at the first bytes that have gone out, the process is killed as the kernel kills.
+DIES = """
+import os, signal, sys
+import django
+from django.conf import settings
+django.setup()
+for pair in sys.argv[2:]:
+    name, _, value = pair.partition("=")
+    setattr(settings, name, value)
+from pathlib import Path
+settings.SPOOL_ROOT = Path(settings.SPOOL_ROOT)
+from exports import storage
+spool = storage.spool_path("dying.part")
+with spool.open("wb") as file:
+    file.truncate(160 * 1024 * 1024)
+storage.put(spool, sys.argv[1], b"{}", lambda: os.kill(os.getpid(), signal.SIGKILL))
+"""
+
+
 @pytest.mark.django_db(transaction=True)
-def test_a_run_that_is_stopped_while_it_uploads_leaves_nothing(bucket: None, acme: Organization, editor: User, settings: Any) -> None:
+def test_a_worker_killed_in_an_upload_leaves_nothing_at_any_key(
+    bucket: None, server: dict[str, str], acme: Organization, editor: User, settings: Any, process_env: dict[str, str]
+) -> None:
+    make_tasks(acme, 3)
+    job = make_queued(editor, acme)
+    claim = jobs.claim("w")
+    assert claim
+    key = f"{claim.attempt.key_prefix}/whole.csv.zip"
+    given = {**server, "S3_PREFIX": settings.S3_PREFIX, "SPOOL_ROOT": str(settings.SPOOL_ROOT)}
+    command = [sys.executable, "-c", DIES, key, *(f"{name}={value}" for name, value in given.items())]
+    env = {**os.environ, **process_env, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert stored() == [key + storage.RECEIPT]  # a receipt alone is no file
+    assert [one["Key"] for one in unfinished()] == [f"{settings.S3_PREFIX}/{key}"]
+    assert worker.tick()["swept"] == 0  # it may still be at it
+    JobAttempt.objects.update(claimed_at=Now() - timedelta(days=1), beat_at=Now() - timedelta(days=1))
+    done_ = worker.tick()
+    assert (done_["reaped"], done_["swept"]) == (1, 1)
+    assert stored() == []
+    assert unfinished() == []
+    ExportJob.objects.update(available_at=job.created_at)
+    worker.run_next()
+    job.refresh_from_db()
+    assert (job.status, job.attempt) == ("done", 2)
+    assert stored() == [job.file.key, job.file.key + storage.RECEIPT]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_run_that_is_stopped_while_it_uploads_leaves_nothing(either: str, acme: Organization, editor: User, settings: Any) -> None:
     make_tasks(acme, 3)
     job = make_queued(editor, acme)
     claim = jobs.claim("w")
@@ -273,3 +339,20 @@ def test_unfinished_uploads_and_orphans_are_swept(bucket: None, acme: Organizati
         assert retention.sweep_orphans() == 2
     assert stored() == [job.file.key]
     assert unfinished() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_base_of_change_exports_lies_in_the_storage(either: str, acme: Organization, admin: User) -> None:
+    make_tasks(acme, 3)
+    schedule = make_schedule(admin, acme, changes_only=True, options={"archive": "none"})
+    state = changing.applied({}, changing.deliver(schedule))
+    Task.objects.filter(external_id="1").delete()
+    (base,) = [key for key in stored() if key.startswith("bases/")]
+    second = changing.deliver(schedule)
+    assert changing.applied(state, second) == changing.whole(schedule)
+    assert changing.said(second)["deleted"] == 1
+    worker.tick()
+    (following,) = [key for key in stored() if key.startswith("bases/")]
+    assert following != base
+    storage.delete_key(following)
+    assert changing.said(changing.deliver(schedule))["why_full"] == "base_missing"

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 
 from exports import worker
-from exports.models import ExportFile, ExportJob, ExportSchedule, Firing
+from exports.models import ChangeBase, ExportFile, ExportJob, ExportSchedule, Firing, Litter, ScheduleEvent
 from exports.services import configs, jobs, segments
 from exports.services.schedules import firing, keeping, settling
 from tasks.models import Member, Organization, Role, User
@@ -375,6 +375,70 @@ def test_an_admin_takes_over_by_saving(client: Any, admin: User, acme: Organizat
     assert firing.fire_due() == 1
 
 
+def test_pause_resume_and_take_over_are_in_the_ledger_with_who_did_it(
+    client_of: Any, client: Any, admin: User, editor: User, viewer: User, acme: Organization
+) -> None:
+    gone = User.objects.create_user("gone@example.com", name="Gone")
+    member = Member.objects.create(organization=acme, user=gone, role=Role.ADMIN, name="Gone")
+    schedule = make_schedule(gone, acme, datetime(2030, 10, 26, 2, 30), timezone="Europe/Amsterdam")
+    path = f"{TASKS}/{schedule.pk}"
+    runs = client_of(viewer).get(f"{path}/next_runs?count=3").json()
+    assert (runs["timezone"], [run["local"] for run in runs["runs"]]) == (
+        "Europe/Amsterdam",
+        ["2030-10-26T02:30:00+02:00", "2030-10-27T02:30:00+02:00", "2030-10-28T02:30:00+01:00"],
+    )
+    assert [run["at"] for run in runs["runs"]] == ["2030-10-26T00:30:00Z", "2030-10-27T00:30:00Z", "2030-10-28T01:30:00Z"]
+    assert runs["runs"][1]["change"] == "02:30 comes twice; this is the first"
+    assert len(client.get(f"{path}/next_runs").json()["runs"]) == 5
+    assert client.get(f"{path}/next_runs?count=51").status_code == 400
+    before = list(ExportSchedule.objects.values())
+    for move in ("pause", "resume", "take_over"):
+        assert client_of(editor).post(f"{path}/{move}").status_code == 403
+        assert client.post(f"{path}/{move}", {"now": True}).status_code == 400
+    assert list(ExportSchedule.objects.values()) == before
+    for _ in range(2):
+        paused = client.post(f"{path}/pause")
+        assert (paused.status_code, paused.json()["state"]["code"], paused.json()["state"]["paused"]) == (200, "ERROR", "Paused by Admin.")
+    assert client.get(f"{path}/next_runs").json()["runs"] == []
+    for _ in range(2):
+        assert client.post(f"{path}/resume").json()["state"]["paused"] is None
+    assert ExportSchedule.objects.get().owner == gone
+    for _ in range(2):
+        assert client.post(f"{path}/take_over").status_code == 200
+    assert ExportSchedule.objects.get().owner == admin
+    ExportSchedule.objects.update(owner=gone)
+    member.delete()
+    assert client.post(f"{path}/pause").status_code == client.post(f"{path}/resume").status_code == 200
+    assert ExportSchedule.objects.get().owner == admin
+    lines = client_of(viewer).get(f"{path}/events").json()
+    assert [(line["kind"], line["actor"]["name"], line["detail"]) for line in reversed(lines)] == [
+        ("created", "Gone", ""),
+        ("paused", "Admin", ""),
+        ("resumed", "Admin", ""),
+        ("taken_over", "Admin", "It was Gone's."),
+        ("paused", "Admin", ""),
+        ("taken_over", "Admin", "It was Gone's."),
+        ("resumed", "Admin", ""),
+    ]
+    assert client.get(f"{path}/events?limit=1&offset=1").json() == lines[1:2]
+    assert client.delete(path).status_code == 204
+    last = ScheduleEvent.objects.order_by("pk").last()  # the ledger stays
+    assert (last.kind, last.schedule_id, last.name, last.actor) == ("deleted", schedule.pk, "nightly", admin)
+
+
+def test_what_cannot_run_is_not_resumed(client: Any, admin: User, acme: Organization) -> None:
+    schedule = make_schedule(admin, acme)
+    past(schedule, HOUR)
+    ExportSchedule.objects.update(format="papyrus")
+    assert firing.fire_due() == 0
+    before = list(ExportSchedule.objects.values())
+    refused = client.post(f"{TASKS}/{schedule.pk}/resume")
+    assert (refused.status_code, refused.json()["field_errors"][0]["field"]) == (400, "format")
+    assert list(ExportSchedule.objects.values()) == before
+    paused = client.get(f"{TASKS}/{schedule.pk}/events").json()[0]
+    assert (paused["kind"], paused["actor"], paused["detail"]) == ("paused", None, ExportSchedule.objects.get().paused_detail)
+
+
 @pytest.mark.serial
 @pytest.mark.django_db(transaction=True)
 def test_of_two_who_execute_at_once_one_does(admin: User, acme: Organization) -> None:
@@ -385,3 +449,35 @@ def test_of_two_who_execute_at_once_one_does(admin: User, acme: Organization) ->
         end_jobs(schedule)
         settling.settle()
     assert ExportJob.objects.count() == 5
+
+
+# -- Changes -------------------------------------------------------------------------------------------------------
+def test_changes_only_is_said_kept_and_reset(client: Any, client_of: Any, editor: User, acme: Organization) -> None:
+    wanted = body(repeat="daily", index="users")
+    wanted["target"]["changes_only"] = True
+    task = client.post(TASKS, wanted).json()
+    path = f"{TASKS}/{task['id']}"
+    assert (task["target"]["changes_only"], task["base"]) == (True, None)
+    job = make_job(acme, editor, "done")
+    base = {"job_uuid": job.pk, "key": "k", "size": 24, "sha256": "", "rows": 1, "layout": "", "snapshot_at": datetime(2024, 2, 29, tzinfo=UTC)}
+    ChangeBase.objects.create(schedule_id=task["id"], **base)
+    shown = client.get(path).json()
+    assert shown["base"] == {"job": str(job.pk), "snapshot_at": "2024-02-29T00:00:00Z", "rows": 1}
+    assert client.put(path, shown).json()["base"] == shown["base"]  # as it was read
+    assert client.put(path, body(repeat="weekly", index="users")).json()["target"]["changes_only"]
+    assert client_of(editor).post(f"{path}/reset").status_code == 403
+    assert client.post(f"{path}/reset", {"whole": True}).status_code == 400
+    assert ChangeBase.objects.count() == 1
+    for _ in range(2):
+        reset = client.post(f"{path}/reset")
+        assert (reset.status_code, reset.json()["base"]) == (200, None)
+    assert Litter.objects.get().name == "k"
+    wanted["target"]["changes_only"] = False
+    assert client.put(path, wanted).json()["target"]["changes_only"] is False
+    refused = client.post(f"{path}/reset")
+    assert (refused.status_code, refused.json()["error_code"]) == (409, "not_changes_only")
+    for changes, field in (({"changes_only": "true"}, "target.changes_only"), ({"changes_only": 1}, "target.changes_only")):
+        wrong = client.post(TASKS, {**wanted, "target": wanted["target"] | changes})
+        assert (wrong.status_code, wrong.json()["field_errors"][0]["field"]) == (400, field)
+    wrong = client.post(TASKS, {**wanted, "trigger": wanted["trigger"] | {"overlap": "queue"}, "target": wanted["target"] | {"changes_only": True}})
+    assert (wrong.status_code, wrong.json()["field_errors"][0]["field"]) == (400, "target.changes_only")

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 
 from tasks.lists import Order, holding, in_order, parts_behind
 from tasks.models import Organization, Task
-from tests.making import forget_statistics
+from tests.making import as_if_new
 
 pytestmark = [pytest.mark.django_db, pytest.mark.skipif("connection.vendor != 'postgresql'")]
 TIME = datetime(2024, 1, 1, tzinfo=UTC)
@@ -26,7 +26,7 @@ INDEXES = {
 
 def plan(rows: QuerySet[Any], *off: str) -> str:
     """How the rows would be found if there were many: a scan of all is no choice here."""
-    forget_statistics("tasks_task")
+    as_if_new("tasks_task")
     with connection.cursor() as cursor:
         for name in ("seqscan", *off):
             cursor.execute(f"SET LOCAL enable_{name} = off")

@@ -124,9 +124,8 @@ def make(user: User, form: NewJobForm, *, and_start: bool) -> str:
     """The id of the job that the form asks for; sending the same form twice makes one. Raises AppError."""
 
     def create() -> idempotency.Answer:
-        job = jobs.create(user, form.cleaned_data["organization"], form.cleaned_data["wish"], trigger=Trigger.STAFF)
-        if and_start:
-            jobs.start(user, job)
+        make = jobs.create_started if and_start else jobs.create
+        job = make(user, form.cleaned_data["organization"], form.cleaned_data["wish"], trigger=Trigger.STAFF)
         return idempotency.Answer(201, {"id": str(job.pk)})
 
     return _once(user, form.content("start" if and_start else "create"), create)

@@ -27,6 +27,7 @@ _ADVICE = {
     "reported_failed": "It comes from an external runner. Press Retry, and a runner may claim it again.",
     "runner_lost": "Press Retry, and a runner may claim it again.",
     "client_gone": "Ask for the direct export again, or make a job.",
+    "schedule_gone": "Make a new scheduled task with the same choices.",
     "spec_version": "Make a new export with the same choices.",
 }
 

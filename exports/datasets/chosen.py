@@ -1,6 +1,7 @@
 """Chosen columns: what a person may ask for, checked and frozen as JSON, and what it is in the query.
 
-Frozen, a column is `{"key", "title"}`, `{"title", "constant"}` or `{"title", "compute": {"op", …}}`.
+Frozen, a column is `{"key", "title"}`, `{"title", "constant"}` or `{"title", "compute": {"op", …}}`; what a change export says of
+its rows has the op `change`, which nobody can ask for.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ MOST_PARTS = 50  # of a concatenation
 MOST_VALUES = 200  # of a map
 TEXT_LENGTH = 1000
 TIMES = frozenset({Kind.DATETIME, Kind.DATE})
+CHANGE, ROW_ID = "_change", "_id"  # titles of a change export's own columns
 # op: the keys beside it; a key with ? may be left out.
 COMPUTATIONS: dict[str, tuple[str, ...]] = {
     "concatenate": ("parts",),
@@ -130,6 +132,17 @@ def _check_parts(parts: Any, dataset: Dataset, at: str, refuse: _Refusals) -> No
             refuse.add(f"{at}[{number}]", "Write an object of either column or text.")
 
 
+def with_change(columns: tuple[dict[str, Any], ...], at: str = "columns") -> tuple[dict[str, Any], ...]:
+    """The frozen columns of a change export: what became of the row stands first, then its id unless that is chosen. Raises Invalid."""
+    added: list[dict[str, Any]] = [{"title": CHANGE, "compute": {"op": "change"}}]
+    if not any(column.get("key") == "id" for column in columns):
+        added.append({"key": "id", "title": ROW_ID})
+    for number, column in enumerate(columns):
+        if column["title"] in {each["title"] for each in added}:
+            raise Invalid.field(f"{at}[{number}].title", f"A change export has a column {column['title']} of its own; give this one another title.")
+    return (*added, *columns)
+
+
 # -- In the query --------------------------------------------------------------------------------------------------
 def is_missing(column: dict[str, Any], dataset: Dataset) -> bool:
     """Whether a frozen column shows something that the dataset no longer has."""
@@ -163,6 +176,8 @@ def _computed(compute: dict[str, Any], dataset: Dataset, zone: str, date_format:
         return CellText(of(key).expression, of(key).kind, zone, date_format)
 
     op = compute["op"]
+    if op == "change":  # as in a file of all rows; one of changes says otherwise
+        return Kind.TEXT, Value("added", TextField())
     if op == "concatenate":
         parts: list[Combinable] = [
             Coalesce(text(part["column"]), Value("", TextField()), output_field=TextField()) if "column" in part else Value(part["text"], TextField())

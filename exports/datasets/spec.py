@@ -12,7 +12,7 @@ from exports.datasets.known import CONFIG_VERSION, DATASETS
 from taskexport.errors import AppError
 
 SPEC_VERSION = 1
-LATER = {"window": None, "stem": ""}  # what version 1 did not have at first, and what it means where it is not said
+LATER = {"window": None, "stem": "", "changes_of": None}  # what version 1 did not have at first, and what it means where it is not said
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Spec:
     config_id: int | None = None  # of a saved config, whose name is `config`
     window: dict[str, int] | None = None  # of the rows in their order: `skip` so many, then at most `most`
     stem: str = ""  # the file's name without its extension, `{created}` the job's creation in unix seconds; empty: the usual one
+    changes_of: int | None = None  # the schedule whose last delivered rows these are compared with; the columns begin as `with_change` has them
     spec_version: int = SPEC_VERSION
 
     def to_json(self) -> dict[str, Any]:

@@ -1,17 +1,22 @@
 """Jobs and what they leave behind, and what people keep to export by."""
 
-from exports.models.delivery import Delivery, DeliveryState
+from exports.models.delivery import Delivery, DeliveryKind, DeliveryState, DeliveryTry, Destination, Event, Webhook
 from exports.models.jobs import Download, ExportFile, ExportIssue, ExportJob, JobAttempt, JobEvent, QueueProbe, Runner, TickLease, Trigger
 from exports.models.operations import Litter, Operation, Removal, TaskImport, Upload
 from exports.models.saved import ExportConfig
-from exports.models.schedules import ExportSchedule, Firing, Kind, Missed, Outcome, Overlap, Segment
+from exports.models.schedules import ChangeBase, ExportSchedule, Firing, Kind, MailOn, Missed, Outcome, Overlap, Pause, ScheduleEvent, Segment
 from exports.models.totals import DayTotal, KeptTotal
 
 __all__ = [
+    "ChangeBase",
     "DayTotal",
     "Delivery",
+    "DeliveryKind",
     "DeliveryState",
+    "DeliveryTry",
+    "Destination",
     "Download",
+    "Event",
     "ExportConfig",
     "ExportFile",
     "ExportIssue",
@@ -23,16 +28,20 @@ __all__ = [
     "KeptTotal",
     "Kind",
     "Litter",
+    "MailOn",
     "Missed",
     "Operation",
     "Outcome",
     "Overlap",
+    "Pause",
     "QueueProbe",
     "Removal",
     "Runner",
+    "ScheduleEvent",
     "Segment",
     "TaskImport",
     "TickLease",
     "Trigger",
     "Upload",
+    "Webhook",
 ]

@@ -145,6 +145,11 @@ class JobAttempt(models.Model):
         """Where this attempt's file is stored; no other attempt's ever is."""
         return f"exports/{self.job.organization_id}/{self.job_id}/{self.number}-{self.token}"
 
+    @property
+    def base_key(self) -> str:
+        """Where a change export stores its rows' digests: away from its file, which they outlive."""
+        return f"bases/{self.job.organization_id}/{self.job_id}/{self.number}-{self.token}"
+
 
 class JobEvent(models.Model):
     """A line of a job's timeline; never changed."""
@@ -223,7 +228,7 @@ class QueueProbe(models.Model):
 
 
 class TickLease(models.Model):
-    """Whoever holds this row's lease is the only one that ticks."""
+    """Whoever holds this row's lease is the only one that does what it is named for."""
 
     name = models.CharField(max_length=30, primary_key=True)
     holder = models.CharField(max_length=200, blank=True)

@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from exports.models.jobs import ExportJob
+from exports.models.schedules import Firing
 from exports.states import JobStatus
 from tasks.models import Organization
 
@@ -101,6 +102,8 @@ class Operation(models.Model):
     parent = models.ForeignKey("self", models.CASCADE, null=True, related_name="children")
     job = models.OneToOneField(ExportJob, models.CASCADE, null=True, related_name="operation")
     task_import = models.OneToOneField(TaskImport, models.CASCADE, null=True, related_name="operation")
+    # What came of a run is written here, so that it stays when its schedule goes.
+    firing = models.OneToOneField(Firing, models.SET_NULL, null=True, related_name="operation")
 
     class Meta:
         ordering = ["-created_at", "-pk"]

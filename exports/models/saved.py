@@ -18,6 +18,8 @@ class ExportConfig(models.Model):
     dataset = models.CharField(max_length=40, default="tasks")
     columns = models.JSONField()
     filter = models.JSONField(null=True, blank=True, help_text="Its relative times are pinned when a job is made.")
+    # RESTRICT keeps it as PROTECT does, but lets an organization go with all that it has.
+    segment = models.ForeignKey("exports.Segment", models.RESTRICT, null=True, blank=True, related_name="configs", help_text="Its rows alone.")
     extra = models.JSONField(default=dict, blank=True, help_text="What a contract says of the config beyond what exports know, by contract.")
     timezone = models.CharField(max_length=64, default="UTC")
     date_format = models.CharField(max_length=10, default="iso")

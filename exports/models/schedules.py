@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower, Now
 
+from exports.models.delivery import Destination
 from exports.models.jobs import ExportJob
 from exports.models.saved import ExportConfig
 from tasks.models import Organization
@@ -59,6 +60,14 @@ class Overlap(models.TextChoices):
     QUEUE = "queue", "it waits"
 
 
+class MailOn(models.TextChoices):
+    """Which ends of a schedule's runs are told by mail."""
+
+    ENDS = "ends", "every end"
+    FAILURES = "failures", "failures alone"
+    NEVER = "never", "none"
+
+
 class ExportSchedule(models.Model):
     """An export that repeats, or waits for its time. Only `exports.services.schedules` changes it."""
 
@@ -87,7 +96,16 @@ class ExportSchedule(models.Model):
     rules = models.JSONField(null=True, blank=True, help_text="A segment of its own, in place of a saved one.")
     window = models.CharField(max_length=20, default="all", help_text="Which rows by their creation, relative to the run.")
     skip_when_empty = models.BooleanField(default=False)
+    changes_only = models.BooleanField(default=False, db_default=False, help_text="A file has what changed since the last delivered one.")
     stem = models.CharField(max_length=40, blank=True, help_text="What its files are called before -ID; empty: after the job.")
+
+    # Where its runs go; `services.deliveries.links` changes these.
+    mail_on = models.CharField(max_length=10, choices=MailOn.choices, default=MailOn.ENDS, help_text="Which ends its owner and recipients are told.")
+    recipients = models.ManyToManyField(settings.AUTH_USER_MODEL, related_name="+", blank=True, help_text="Told beside its owner.")
+    attach_small = models.BooleanField(default=False, help_text="Mails bring the file along, if it is small.")
+    destination = models.ForeignKey(
+        Destination, models.RESTRICT, null=True, blank=True, related_name="schedules", help_text="Files are copied there."
+    )
 
     next_run_at = models.DateTimeField(null=True, help_text="Advanced in the same transaction as the run's row is made.")
     armed_at = models.DateTimeField(db_default=Now(), help_text="What was due before this was not missed: it was asked for later.")
@@ -113,6 +131,65 @@ class ExportSchedule(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Pause(models.TextChoices):
+    """Why a schedule runs no more."""
+
+    PAUSED = "paused", "somebody paused it"
+    OWNER_LOST = "owner_lost", "its owner may no longer export"
+    FAILURES = "failures", "too many runs in a row have failed"
+    BROKEN = "broken", "it can't run as it is"
+
+
+class ScheduleEvent(models.Model):
+    """A line of a schedule's ledger: what was done to it, by whom. It stays when the schedule goes."""
+
+    class Kind(models.TextChoices):
+        """What was done."""
+
+        CREATED = "created", "created"
+        CHANGED = "changed", "changed"
+        PAUSED = "paused", "paused"
+        RESUMED = "resumed", "resumed"
+        TAKEN_OVER = "taken_over", "taken over"
+        RESET = "reset", "reset to a full export"
+        DELETED = "deleted", "deleted"
+
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="+")
+    # No constraint: the number is kept when the row has gone, and is never given to another.
+    schedule = models.ForeignKey(ExportSchedule, models.DO_NOTHING, db_constraint=False, related_name="events")
+    name = models.CharField(max_length=200, help_text="The schedule's, then.")
+    kind = models.CharField(max_length=20, choices=Kind.choices)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", help_text="Empty: the service itself.")
+    detail = models.TextField(blank=True)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [models.Index(fields=["at"], name="schedule_event_age")]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.kind}"
+
+
+class ChangeBase(models.Model):
+    """The rows of a schedule's last delivered run, as ids and digests in a file: what the next run is compared with.
+
+    Only `exports.services.changes` changes it, in the transaction that publishes a run.
+    """
+
+    schedule = models.OneToOneField(ExportSchedule, models.CASCADE, related_name="change_base")
+    job_uuid = models.UUIDField(help_text="The job that delivered them; it may be gone by now.")
+    key = models.CharField(max_length=300, unique=True)
+    size = models.BigIntegerField(help_text="Bytes.")
+    sha256 = models.CharField(max_length=64)
+    rows = models.BigIntegerField()
+    layout = models.CharField(max_length=64, help_text="Of its columns and how they were written; with another one nothing can be compared.")
+    snapshot_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.key
 
 
 class Outcome(models.TextChoices):

@@ -12,6 +12,8 @@ from exports import filters
 from exports.cells import DATE_FORMATS
 from exports.datasets import CONFIGS, DATASETS, chosen
 from exports.models import ExportConfig
+from exports.services import segments
+from exports.services.holding import hold
 from taskexport.errors import AppError, Conflict, FieldError, Invalid, NotFound
 from tasks import access
 from tasks.access import Action
@@ -21,12 +23,22 @@ from tasks.models.fields import zones
 NAME_LENGTH = 200
 DESCRIPTION_LENGTH = 2000
 MOST_NAMED = 5  # of what uses a config
-FIELDS = ("name", "description", "dataset", "columns", "filter", "timezone", "date_format", "extra")
+FIELDS = ("name", "description", "dataset", "columns", "filter", "segment", "timezone", "date_format", "extra")
+DEFAULTS: dict[str, Any] = {
+    "description": "",
+    "dataset": "tasks",
+    "filter": None,
+    "segment": None,
+    "timezone": "UTC",
+    "date_format": "iso",
+    "extra": {},
+}
 
 
 def visible(user: Any, organization: Organization) -> QuerySet[ExportConfig]:
     """The organization's configs that the user may see, by name."""
-    return access.visible_to(ExportConfig.objects.filter(organization=organization), user).order_by("name", "pk")
+    rows = ExportConfig.objects.filter(organization=organization).select_related("segment")
+    return access.visible_to(rows, user).order_by("name", "pk")
 
 
 def get(user: Any, organization: Organization, config_id: Any) -> ExportConfig:
@@ -45,34 +57,39 @@ def require_change(user: Any, organization: Organization) -> None:
 
 
 def create(user: User, organization: Organization, values: dict[str, Any]) -> ExportConfig:
-    """A new config of `name`, `columns` and, optional, `description`, `dataset`, `filter`, `timezone`, `date_format`, and `extra`
-    (what a contract keeps of its own).
+    """A new config of `name`, `columns` and, optional, what is in DEFAULTS: `segment` is a saved Segment whose rules must hold too,
+    `extra` what a contract keeps of its own.
 
     Raises Invalid, Conflict where the name is taken, Forbidden, NotFound.
     """
     require_change(user, organization)
-    checked = _checked({"description": "", "dataset": "tasks", "filter": None, "timezone": "UTC", "date_format": "iso", "extra": {}} | values)
+    checked = _checked(organization, DEFAULTS | values)
     try:
         with transaction.atomic():
+            hold(checked["segment"])
             return ExportConfig.objects.create(organization=organization, created_by=user, **checked)
     except IntegrityError:
         raise _taken() from None
 
 
 def update(user: User, config: ExportConfig, values: dict[str, Any], *, version: int | None = None) -> ExportConfig:
-    """The config with the values changed and its version one higher. `version` insists on the one that was read.
+    """The config with the values changed and its version one higher; schedules take it from their next run on. `version` insists on
+    the one that was read.
 
-    Raises Invalid, Conflict where it is stale or the name is taken, Forbidden, NotFound.
+    Raises Invalid (also where schedules of another dataset use it), Conflict where it is stale or the name is taken, Forbidden, NotFound.
     """
     require_change(user, config.organization)
-    checked = _checked({name: getattr(config, name) for name in FIELDS} | values)
+    checked = _checked(config.organization, {name: getattr(config, name) for name in FIELDS} | values)
     rows = ExportConfig.objects.filter(pk=config.pk, version=config.version if version is None else version)
     try:
         with transaction.atomic():
             changed = rows.update(**checked, version=F("version") + 1, updated_at=datetime.now(UTC))
+            hold(checked["segment"])
+            if changed and config.schedules.exclude(dataset=checked["dataset"]).exists():  # only now: whoever makes one holds the config
+                raise Invalid.field("dataset", "Scheduled tasks use this config for other data; save another one.")
     except IntegrityError:
         raise _taken() from None
-    found = ExportConfig.objects.filter(pk=config.pk).first()
+    found = ExportConfig.objects.select_related("segment").filter(pk=config.pk).first()
     if found is None:
         raise NotFound("There is no such export config.")
     if not changed:
@@ -93,6 +110,14 @@ def delete(user: User, config: ExportConfig) -> None:
         raise Conflict(f"The config is used by {named}{more}. Give them another config first, or delete them.", code="config_in_use") from None
 
 
+def in_words(config: ExportConfig) -> str:
+    """Which rows it takes, as part of a sentence; empty where it takes all."""
+    parts = [filters.in_words(config.filter, DATASETS[config.dataset])] if config.filter else []
+    if config.segment:
+        parts.append(segments.in_words(segments.definition(config.segment), config.timezone))
+    return " and ".join(f"({part})" for part in parts) if len(parts) > 1 else "".join(parts)
+
+
 def as_wish(config: ExportConfig) -> dict[str, Any]:
     """What a job of this config is asked for, beside its own name and bounds."""
     return {
@@ -109,7 +134,7 @@ def _taken() -> AppError:
     return Conflict(f"name: {error.detail}", code="name_taken", fields=[error])
 
 
-def _checked(values: dict[str, Any]) -> dict[str, Any]:
+def _checked(organization: Organization, values: dict[str, Any]) -> dict[str, Any]:
     errors: list[FieldError] = []
 
     def reject(field: str, detail: str, code: str = "invalid") -> None:
@@ -139,6 +164,11 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
                 found["filter"] = filters.checked(values["filter"], DATASETS[dataset], now=None, zone=zone)
     except Invalid as error:
         errors.extend(error.fields)
+    segment = values["segment"]
+    if segment is not None and segment.organization_id != organization.pk:
+        raise NotFound("There is no such segment.")
+    if segment is not None and dataset in DATASETS and segment.dataset != dataset:
+        reject("segment", f"The segment is one of {segment.dataset}, the config one of {dataset}.")
     if errors:
         raise Invalid("; ".join(f"{error.field}: {error.detail}" for error in errors), fields=errors)
     return found

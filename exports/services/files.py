@@ -13,6 +13,7 @@ from django.utils.http import content_disposition_header
 
 from exports import storage
 from exports.models import Download, ExportFile, ExportJob, Runner
+from exports.services import changes
 from exports.states import JobStatus
 from taskexport.errors import Conflict, Forbidden, Gone, NotFound, Unavailable
 from tasks import access
@@ -20,6 +21,7 @@ from tasks.models import User
 
 STEP_SECONDS = 60
 RETRY_SECONDS = 60
+MOST_COPIES = 10  # of an expired file that are looked at
 NOT_KEPT = "/not-kept"  # ends the key of a file that was streamed to whoever asked, and never stored
 
 
@@ -79,10 +81,22 @@ def require_present(file: ExportFile) -> ExportFile:
     return file
 
 
+def present_or_again(file: ExportFile) -> ExportFile:
+    """The file itself, or once it has expired the newest that was made again of its job. Raises Gone."""
+    if not file.is_present:
+        again = ExportFile.objects.select_related("job").filter(job__again_of=file.job_id, job__status=JobStatus.DONE, job__deleted_at=None)
+        for copy in again.order_by("-created_at", "-pk")[:MOST_COPIES]:
+            if copy.is_present:
+                return copy
+    return require_present(file)
+
+
 def _how_again(file: ExportFile) -> str:
     if file.job.runner == Runner.WEB:
         return "It was made in the request that asked for it; ask again in the same way."
-    return "Make it again with POST …/again: that runs the same frozen spec."
+    if changes.is_one(file.job):
+        return f"A file of changes can't be made again. {changes.HOW_AGAIN}"
+    return f"Make it again, in the admin or with POST /api/v1/export-jobs/{file.job_id}/again and …/start: that runs the same frozen spec."
 
 
 def open_stored(file: ExportFile) -> BinaryIO:

@@ -47,8 +47,8 @@ def make(
 ) -> Wish:
     """A wish from plain values: `org_name`, `name`, `type`, `creation_start_date`, `creation_end_date` (texts or Moments),
     `format` (default csv) with its `options`, `timezone` (default UTC), `date_format`, and for type custom `dataset` and `columns`;
-    `filter` (its relative times are pinned to `now`) and `sort`; `window` and `stem` as a Spec has them. A saved `config` gives
-    what is not said, and its filter must hold too; so must a `segment`, a definition that was checked before.
+    `filter` (its relative times are pinned to `now`) and `sort`; `window`, `stem` and `changes_of` as a Spec has them. A saved `config` gives
+    what is not said, and its filter and segment must hold too; so must a `segment`, a definition that was checked before.
     Raises Invalid with all that is wrong at once."""
     errors: list[FieldError] = []
     given = values
@@ -74,6 +74,8 @@ def make(
     columns: tuple[dict[str, Any], ...] = ()
     try:
         columns = _columns(values, dataset) if config is None else _saved_columns(given, config)
+        if values.get("changes_of") is not None:
+            columns = chosen.with_change(columns)
     except Invalid as error:
         errors.extend(error.fields)
     tree: dict[str, Any] | None = None
@@ -86,8 +88,8 @@ def make(
                 for each in (config.filter if config else None, given.get("filter"))
                 if each is not None
             ]
-            if segment:
-                found.append(_of_segment(segment, dataset, now, zone))
+            saved = segments.definition(config.segment) if config and config.segment else None
+            found += [_of_segment(each, dataset, now, zone) for each in (saved, segment) if each]
             tree = {"all": found} if len(found) > 1 else found[0] if found else None
             sort = filters.checked_sort(values.get("sort", []), DATASETS[dataset])
         except Invalid as error:
@@ -126,6 +128,7 @@ def make(
         sort=sort,
         window=values.get("window"),
         stem=values.get("stem", ""),
+        changes_of=values.get("changes_of"),
     )
     return Wish(values["org_name"], values["name"], values["type"], start.at, end.stated, spec)
 
@@ -171,4 +174,5 @@ def in_words(spec: Spec) -> str:
     where = f", where {filters.in_words(spec.filter, DATASETS[spec.dataset])}" if spec.filter else ""
     order = f", sorted by {filters.sort_in_words(spec.sort)}" if spec.sort else ""
     window = f", rows {spec.window['skip'] + 1} to {spec.window['skip'] + spec.window['most']}" if spec.window else ""
-    return f"{spec.dataset}{created}{where}{order}{window}"
+    changes = "changes of " if spec.changes_of is not None else ""
+    return f"{changes}{spec.dataset}{created}{where}{order}{window}"

@@ -47,6 +47,7 @@ class Pulse:
 
     life: int = 0
     rows_total: int | None = None
+    rows_before: int = 0  # read before the snapshot counted anew
     snapshot: sources.Snapshot | None = None
     at_first_row: bool = False
     reason: str = ""
@@ -70,7 +71,7 @@ class Pulse:
 
     @property
     def rows_done(self) -> int:
-        return self.snapshot.rows_read if self.snapshot else 0
+        return self.rows_before + (self.snapshot.rows_read if self.snapshot else 0)
 
 
 class Supervisor(threading.Thread):

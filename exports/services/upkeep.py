@@ -11,7 +11,8 @@ from django.db.models.functions import Now
 
 from exports import storage
 from exports.models import JobAttempt, TickLease
-from exports.services import jobs, litter, notifications, readiness, retention, uploads
+from exports.services import changes, jobs, litter, readiness, retention, uploads
+from exports.services.deliveries import sending
 from exports.services.imports import running
 from exports.services.imports import uploads as import_uploads
 from exports.services.schedules import firing, settling
@@ -44,7 +45,7 @@ def tick(holder: str) -> dict[str, int]:
         "forgotten": _forget,
         "pruned": retention.prune,
         "orphans_swept": retention.sweep_orphans,
-        "mailed": notifications.deliver,
+        "deliveries_rung": sending.ring_for_waiting,
         "kept_counted": retention.count_kept,
     }
     done = {}
@@ -83,9 +84,13 @@ def sweep() -> int:
 
 
 def _sweep_one(attempt: JobAttempt) -> int:
+    found = 0
     spool = storage.spool_path(attempt.spool_name)
-    found = int(spool.exists())
-    spool.unlink(missing_ok=True)
+    for path in spool.parent.glob(f"{spool.stem}.*"):
+        path.unlink(missing_ok=True)
+        found += 1
     found += storage.delete_folder(attempt.key_prefix)
+    if changes.is_one(attempt.job):
+        changes.delete_unused(attempt.base_key)
     JobAttempt.objects.filter(pk=attempt.pk).update(swept=True)
     return found

@@ -13,8 +13,10 @@ from django.db import connections, transaction
 
 from exports import cells
 from exports.sources.base import Snapshot, TooSlow
+from exports.sources.changed import Change, ChangedRows, existing
 from exports.sources.postgres import PostgresSnapshot
 from exports.sources.query import ALIAS, Query, compile_page, compile_query, compile_row, first
+from exports.sources.settled import settled_until
 from exports.sources.sqlite import SqliteSnapshot
 from exports.sources.text import Dialect, copy_escaped, csv_block
 
@@ -51,6 +53,8 @@ def glance(style: cells.Style) -> Iterator[Snapshot]:
 
 
 __all__ = [
+    "Change",
+    "ChangedRows",
     "Dialect",
     "PostgresSnapshot",
     "Query",
@@ -62,7 +66,9 @@ __all__ = [
     "compile_row",
     "copy_escaped",
     "csv_block",
+    "existing",
     "first",
     "glance",
+    "settled_until",
     "snapshot",
 ]

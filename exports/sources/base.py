@@ -48,8 +48,8 @@ class Snapshot(Protocol):
         ...
 
     def text_lines(self, query: Query, style: Style) -> Iterator[list[bytes]]:
-        r"""Rows as COPY text: cells between tabs, `\N` for null, backslash escapes for tab, line ends, backslash and
-        \b \f \v. The row's id is one more cell, at the end. In the SHEET form null and '' are one: an empty cell."""
+        r"""Rows as COPY text: cells between tabs, backslash escapes for tab, line ends, backslash and \b \f \v. The row's id is
+        one more cell, at the end. Null is `\N` in the JSON form; in the others null and '' are one: an empty cell."""
         ...
 
     def cancel(self) -> None:

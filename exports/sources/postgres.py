@@ -16,7 +16,8 @@ from exports.sources.base import TooSlow
 from exports.sources.query import ALIAS, Query, place_sql
 from exports.sources.text import Dialect
 
-BLOCK_BYTES = 256 * 1024  # large enough that per-block work vanishes, small enough for flat memory
+BLOCK_BYTES = 64 * 1024  # large enough that per-block work vanishes; the socket holds more, so the database goes on meanwhile
+READER = "taskexport snapshot"  # by which a session is known that only reads
 _IDENTIFIER_BYTES = 63  # PostgreSQL cuts longer names off
 _SQL_DELIMITERS = {",": ",", ";": ";", "\t": "\\t", "|": "|"}
 
@@ -37,7 +38,7 @@ class PostgresSnapshot:
         self._connection.execute(
             "SELECT set_config('statement_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true),"
             " set_config('TimeZone', %s, true), set_config('DateStyle', 'ISO, YMD', true), set_config('work_mem', '64MB', true),"
-            " set_config('jit', 'off', true)",
+            f" set_config('jit', 'off', true), set_config('application_name', '{READER}', true)",
             [zone],
         )
 
@@ -85,7 +86,7 @@ class PostgresSnapshot:
 
     def text_lines(self, query: Query, style: cells.Style) -> Iterator[list[bytes]]:
         select = f"SELECT {', '.join(self._cells(query, style))}, row_id FROM ({query.sql}) AS chosen"
-        return self._copy(select, "FORMAT text, NULL ''" if style.form is Form.SHEET else "FORMAT text", query.params)
+        return self._copy(select, "FORMAT text" if style.form is Form.JSON else "FORMAT text, NULL ''", query.params)
 
     def _cells(self, query: Query, style: cells.Style) -> list[str]:
         return [cells.sql_text(column.kind, f"c{number}", style) for number, column in enumerate(query.columns)]

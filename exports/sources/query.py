@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from django.db import connections
-from django.db.models import BooleanField, F, Func, QuerySet, Subquery
+from django.db.models import BooleanField, F, Func, QuerySet, Subquery, TextField, Value
 
 from exports import filters
+from exports.cells import Kind
 from exports.datasets import DATASETS, Column, Spec
 from exports.expressions import looks_names_up, with_names_joined
 
@@ -35,10 +37,10 @@ class Query:
     few: Statement | None = None  # the SELECT where only its first rows are wanted, if that is another one
 
 
-def compile_query(spec: Spec, organization_ids: list[int]) -> Query:
-    """The SELECT for this spec over these organizations, in the spec's order; the row's id stands last, as `row_id`."""
+def compile_query(spec: Spec, organization_ids: list[int], *, by_id: bool = False) -> Query:
+    """The SELECT for this spec over these organizations, in the spec's order or by the row's id alone, which stands last, as `row_id`."""
     period, rows = _rows(spec, organization_ids)
-    order = _order(spec)
+    order = ["id"] if by_id else _order(spec)
     columns = spec.kinds()
     shown = _chosen(rows.order_by(*order), columns)
     ids = rows.order_by().values_list("pk")
@@ -56,12 +58,16 @@ def compile_query(spec: Spec, organization_ids: list[int]) -> Query:
 
 def _rows(spec: Spec, organization_ids: list[int]) -> tuple[QuerySet[Any, Any], QuerySet[Any, Any]]:
     """The rows of the spec's period, and those of them that its filter takes."""
-    rows = DATASETS[spec.dataset].rows().filter(created_at__gte=spec.created_from)
+    rows = _all_rows(spec, organization_ids).filter(created_at__gte=spec.created_from)
     if spec.created_before:
         rows = rows.filter(created_at__lt=spec.created_before)
-    # One organization by equality, so that the index gives the order too.
-    rows = rows.filter(organization_id=organization_ids[0]) if len(organization_ids) == 1 else rows.filter(organization_id__in=organization_ids)
     return rows, rows.filter(filters.condition(spec.filter, DATASETS[spec.dataset], spec.timezone)) if spec.filter else rows
+
+
+def _all_rows(spec: Spec, organization_ids: list[int]) -> QuerySet[Any, Any]:
+    rows = DATASETS[spec.dataset].rows()
+    # One organization by equality, so that the index gives the order too.
+    return rows.filter(organization_id=organization_ids[0]) if len(organization_ids) == 1 else rows.filter(organization_id__in=organization_ids)
 
 
 def _order(spec: Spec) -> list[Any]:
@@ -94,6 +100,70 @@ def compile_row(spec: Spec, row_id: int, columns: tuple[Column, ...]) -> Query:
     rows = DATASETS[spec.dataset].rows().filter(pk=row_id)
     counted = _compile(rows.values_list("pk"))
     return Query(columns, *_compile(_chosen(rows.order_by(), columns)), f"{_COUNT}{counted.sql}{_COUNTED}", counted.params)
+
+
+# -- Of a change export ---------------------------------------------------------------------------------------------
+def compile_existing(spec: Spec, organization_ids: list[int], ids: list[int]) -> Query:
+    """The SELECT of these ids alone, by id: those of rows that still exist in these organizations, whatever the spec's filter says."""
+    column = DATASETS[spec.dataset].columns["id"]
+    rows = _all_rows(spec, organization_ids).filter(_OneOf(F("pk"), ids=ids))
+    return _counted(rows, (column,), _compile(_chosen(rows.order_by("id"), (column,))))
+
+
+def compile_present(spec: Spec, organization_ids: list[int], ids: list[int], change: str) -> Query:
+    """The SELECT of these rows, by id, whatever the spec's filter says; the first column, the spec's own, says this change."""
+    first_column, *others = spec.kinds()
+    columns = (replace(first_column, expression=Value(change, TextField())), *others)
+    rows = _all_rows(spec, organization_ids).filter(_OneOf(F("pk"), ids=ids))
+    return _counted(rows, columns, _compile(_chosen(rows.order_by("id"), columns)))
+
+
+_TYPES = {
+    Kind.INTEGER: "bigint",
+    Kind.DECIMAL: "numeric",
+    Kind.BOOLEAN: "boolean",
+    Kind.DATETIME: "timestamp with time zone",
+    Kind.DATE: "date",
+    Kind.UUID: "uuid",
+    Kind.TEXT: "text",
+    Kind.PHONE: "text",
+}
+
+
+def compile_absent(spec: Spec, ids: list[int], change: str) -> Query:
+    """The SELECT of a row for each of these ids, by id, that is empty but for its id and this change."""
+    columns = spec.kinds()
+    is_postgres = connections[ALIAS].vendor == "postgresql"
+    empty = [f"NULL::{_TYPES[column.kind]}" if is_postgres else "NULL" for column in columns]
+    cells = ["%s" if number == 0 else "gone.id" if spec.columns[number].get("key") == "id" else cell for number, cell in enumerate(empty)]
+    shown = ", ".join(f"{cell} AS c{number}" for number, cell in enumerate(cells))
+    gone = "SELECT unnest(%s::bigint[]) AS id" if is_postgres else "SELECT value AS id FROM json_each(%s)"
+    given = ids if is_postgres else json.dumps(ids)
+    sql = f"SELECT {shown}, gone.id AS row_id FROM ({gone}) AS gone ORDER BY gone.id"
+    return Query(columns, sql, (change, given), f"SELECT count(*) FROM ({gone}) AS counted", (given,))
+
+
+class _OneOf(Func):
+    """Whether a value is one of these numbers."""
+
+    output_field = BooleanField()
+
+    def __init__(self, value: Any, ids: list[int]) -> None:
+        super().__init__(value)
+        self._ids = ids
+
+    def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        sql, params = compiler.compile(self.source_expressions[0])
+        return f"({sql} = ANY(%s::bigint[]))", (*params, self._ids)
+
+    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        sql, params = compiler.compile(self.source_expressions[0])
+        return f"({sql} IN (SELECT value FROM json_each(%s)))", (*params, json.dumps(self._ids))
+
+
+def _counted(rows: QuerySet[Any, Any], columns: tuple[Column, ...], statement: Statement) -> Query:
+    counted = _compile(rows.order_by().values_list("pk"))
+    return Query(columns, *statement, f"{_COUNT}{counted.sql}{_COUNTED}", counted.params)
 
 
 def _chosen(rows: QuerySet[Any, Any], columns: tuple[Column, ...]) -> QuerySet[Any, Any]:

@@ -73,7 +73,7 @@ class SqliteSnapshot:
             yield [json_line(heads, bare, row) for row in zip(*columns, strict=True)]
 
     def text_lines(self, query: Query, style: cells.Style) -> Iterator[list[bytes]]:
-        null = "" if style.form is Form.SHEET else "\\N"
+        null = "\\N" if style.form is Form.JSON else ""
         for columns in self._rendered(query, style, with_id=True):
             rows = zip(*columns, strict=True)
             yield [("\t".join(null if cell is None else copy_escaped(str(cell)) for cell in row) + "\n").encode() for row in rows]

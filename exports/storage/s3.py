@@ -14,20 +14,15 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from boto3.exceptions import Boto3Error
-from boto3.s3.transfer import TransferConfig, create_transfer_manager
 from botocore.client import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from django.conf import settings
-from s3transfer.subscribers import BaseSubscriber
 from storages.backends.s3 import S3Storage
 from urllib3.exceptions import HTTPError
 
+from exports.storage import parts
 from exports.storage.spool import RECEIPT
 
-PART_BYTES = 8 * 1024 * 1024
-MOST_PARTS = 9000  # S3 takes 10,000
-LOOK_SECONDS = 0.02
-THREADS = 4  # an upload holds so many parts in memory
 CONNECT_SECONDS, READ_SECONDS, TRIES = 5, 20, 4  # of one call; a lease is longer than the first two together
 _MISSING = {"404", "NoSuchKey", "NotFound", "NoSuchUpload"}
 
@@ -119,32 +114,9 @@ def put(spool: Path, key: str, receipt: bytes, progress: Callable[[], None]) -> 
     spool.unlink(missing_ok=True)
 
 
-class _Moved(BaseSubscriber):
-    """Counts what has gone out, in the threads that send it."""
-
-    def __init__(self) -> None:
-        self.bytes = 0
-
-    def on_progress(self, future: Any, bytes_transferred: int, **_: Any) -> None:
-        self.bytes += bytes_transferred
-
-
 def upload(file: BinaryIO, key: str, size: int, progress: Callable[[], None]) -> None:
     """Uploads these bytes in parts, which become an object only all together. Raises what reading them raises, OSError."""
-    config = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=max(PART_BYTES, -(-size // MOST_PARTS)), max_concurrency=THREADS)
-    moved, seen = _Moved(), 0
-    # Leaving by an error aborts the upload, with its parts.
-    with create_transfer_manager(_client(), config) as transfers:
-        sent = transfers.upload(file, settings.S3_BUCKET, _at(key)["Key"], subscribers=[moved])
-        while not sent.done():
-            time.sleep(LOOK_SECONDS)
-            if moved.bytes != seen:  # time that passes is no life
-                seen = moved.bytes
-                progress()
-        sent.result()
-    found = _client().head_object(**_at(key))["ContentLength"]
-    if found != size:
-        raise OSError(f"{found} bytes of {size} were stored")
+    parts.upload(_client(), settings.S3_BUCKET, _at(key)["Key"], file, size, lambda has_moved: progress() if has_moved else None)
 
 
 class _Stored(io.RawIOBase):

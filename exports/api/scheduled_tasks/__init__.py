@@ -2,6 +2,6 @@
 
 from django.urls import URLPattern
 
-from exports.api.scheduled_tasks import records, segments, tasks
+from exports.api.scheduled_tasks import managing, records, segments, tasks
 
-urlpatterns: list[URLPattern] = [*tasks.urlpatterns, *segments.urlpatterns, *records.urlpatterns]
+urlpatterns: list[URLPattern] = [*tasks.urlpatterns, *managing.urlpatterns, *segments.urlpatterns, *records.urlpatterns]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from exports.api.scheduled_tasks import shapes
-from exports.models import ExportFile, ExportSchedule
-from exports.services.schedules import keeping, reading
+from exports.models import ChangeBase, ExportFile, ExportSchedule
+from exports.services.schedules import checking, reading
 from exports.services.schedules.reading import Line
 from taskexport.api.calls import stamp
 
@@ -28,7 +28,7 @@ def _present(schedule: Any, logs: list[Line], result: ExportFile | None) -> dict
         "desc": schedule.description,
         "state": state(schedule),
         "trigger": {
-            "once": stamp(keeping.shown_once(schedule)),
+            "once": stamp(checking.shown_once(schedule)),
             "repeat": schedule.kind if schedule.kind in shapes.REPEATS else "",
             "segment": None if schedule.rules is None else {**schedule.rules, "chain_id": schedule.organization_id},
             "segment_id": None if schedule.segment_id is None else str(schedule.segment_id),
@@ -37,12 +37,17 @@ def _present(schedule: Any, logs: list[Line], result: ExportFile | None) -> dict
             "missed": schedule.missed,
             "overlap": schedule.overlap,
         },
-        "target": {"action": "export", "export_index": index, "export_format": schedule.format},
+        "target": {"action": "export", "export_index": index, "export_format": schedule.format, "changes_only": schedule.changes_only},
         "logs": [_line(line) for line in logs],
         "debug": f"job {result.job_id}" if result else "",
         "version": schedule.version,
         "result": result.name if result else "",
+        "base": _base(getattr(schedule, "change_base", None)),
     }
+
+
+def _base(base: ChangeBase | None) -> dict[str, Any] | None:
+    return {"job": str(base.job_uuid), "snapshot_at": stamp(base.snapshot_at), "rows": base.rows} if base else None
 
 
 def _line(line: Line) -> dict[str, Any]:

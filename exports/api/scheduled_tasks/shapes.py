@@ -23,7 +23,7 @@ INDEXES: dict[str, tuple[str, str]] = {
     "product-variants": ("product-variants", "Product_Variant_Export"),
     "tasks": ("tasks", "Task_Export"),
 }
-READ_ONLY = ("id", "chain", "state", "logs", "debug", "version", "result")
+READ_ONLY = ("id", "chain", "state", "logs", "debug", "version", "result", "base")
 
 
 class Choice(Text):
@@ -38,6 +38,15 @@ class Choice(Text):
         if text not in self.words:
             raise serializers.ValidationError(f"Write one of: {', '.join(map(repr, self.words))}.", code="invalid")
         return text
+
+
+class Flag(serializers.BooleanField):
+    """A JSON boolean; texts and numbers are not taken for one."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
 
 
 @extend_schema_field({"oneOf": [{"type": "string"}, {"type": "integer"}]})
@@ -73,6 +82,7 @@ class ScheduledTargetWish(StrictSerializer):
     action = Choice(("export",))
     export_index = Choice(tuple(INDEXES))
     export_format = Choice(FORMATS)
+    changes_only = Flag(required=False, help_text="Files of what changed since the last delivered one; a PUT without it leaves it as it is.")
 
 
 class ScheduledTaskWish(StrictSerializer):
@@ -97,6 +107,7 @@ class ScheduledTaskChange(StrictSerializer):
     debug = serializers.JSONField(required=False, allow_null=True)
     version = serializers.JSONField(required=False, allow_null=True)
     result = serializers.JSONField(required=False, allow_null=True)
+    base = serializers.JSONField(required=False, allow_null=True)
 
 
 class ScheduledState(serializers.Serializer):
@@ -129,6 +140,7 @@ class ScheduledTarget(serializers.Serializer):
     action = serializers.CharField()
     export_index = serializers.CharField()
     export_format = serializers.CharField()
+    changes_only = serializers.BooleanField()
 
 
 class ScheduledLog(serializers.Serializer):
@@ -140,6 +152,14 @@ class ScheduledLog(serializers.Serializer):
     errors = serializers.IntegerField(required=False)  # type: ignore[assignment]
     skips = serializers.IntegerField(required=False)
     success = serializers.IntegerField(required=False)
+
+
+class ScheduledBase(serializers.Serializer):
+    """The delivered run that the next file of changes is compared with."""
+
+    job = serializers.UUIDField()
+    snapshot_at = serializers.DateTimeField()
+    rows = serializers.IntegerField()
 
 
 class ScheduledTask(serializers.Serializer):
@@ -155,9 +175,41 @@ class ScheduledTask(serializers.Serializer):
     debug = serializers.CharField(allow_blank=True)
     version = serializers.IntegerField()
     result = serializers.CharField(allow_blank=True)
+    base = ScheduledBase(allow_null=True, help_text="Null: the next run has all rows, or the task exports whole files.")
 
 
 class ScheduledUrl(serializers.Serializer):
     """A link to the last file."""
 
     url = serializers.CharField()
+
+
+class ScheduledRun(serializers.Serializer):
+    """A coming run."""
+
+    at = serializers.DateTimeField(help_text="In UTC.")
+    local = serializers.CharField(help_text="The same in the task's zone, with its offset.")
+    change = serializers.CharField(allow_blank=True, help_text="What the clocks do to it; empty where they do nothing.")
+
+
+class ScheduledRuns(serializers.Serializer):
+    """The coming runs."""
+
+    timezone = serializers.CharField()
+    runs = ScheduledRun(many=True)
+
+
+class ScheduledActor(serializers.Serializer):
+    """Somebody."""
+
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+
+
+class ScheduledEvent(serializers.Serializer):
+    """A line of a task's ledger."""
+
+    kind = serializers.CharField(help_text="created, changed, paused, resumed, taken_over.")
+    at = serializers.DateTimeField()
+    actor = ScheduledActor(allow_null=True, help_text="Who did it; null: the service itself.")
+    detail = serializers.CharField(allow_blank=True)

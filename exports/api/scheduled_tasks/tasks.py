@@ -18,7 +18,7 @@ from exports.api.scheduled_tasks.base import CHAIN, READ, TAG, WRITE, ServiceVie
 from exports.api.scheduled_tasks.presenting import LOG_LIMIT, present, state
 from exports.models import ExportFile, ExportSchedule, Kind
 from exports.services import files, segments
-from exports.services.schedules import firing, keeping, reading, settling
+from exports.services.schedules import checking, firing, keeping, reading, settling
 from exports.services.schedules.reading import Code
 from taskexport import idempotency
 from taskexport.api.calls import IDEMPOTENCY_KEY, answer_once, user_of
@@ -45,6 +45,7 @@ NAMES = {
     "segment_id": "trigger.segment_id",
     "dataset": "target.export_index",
     "format": "target.export_format",
+    "changes_only": "target.changes_only",
 }
 EXAMPLE = {
     "desc": "Transactions of the night",
@@ -89,7 +90,7 @@ def _wished(request: Request, where: Organization, body: dict[str, Any], before:
     if before and before.dataset == dataset:  # what other doors have set
         kept = {name: getattr(before, name) for name in ("columns", "filter", "config")}
     if before:
-        kept |= {name: getattr(before, name) for name in ("window", "skip_when_empty", "ends_at")}
+        kept |= {name: getattr(before, name) for name in ("window", "skip_when_empty", "ends_at", "changes_only")}
     wanted = target["export_format"]
     options = before.options if before and before.format == wanted else {"archive": "none"} if wanted == "csv" else {}
     saved = trigger.get("segment_id")
@@ -100,6 +101,7 @@ def _wished(request: Request, where: Organization, body: dict[str, Any], before:
         "cron": cron,
         "timezone": trigger.get("timezone", where.timezone),
         **{name: trigger[name] for name in ("missed", "overlap") if name in trigger},
+        **({"changes_only": target["changes_only"]} if "changes_only" in target else {}),
         "dataset": dataset,
         "format": wanted,
         "options": options,
@@ -107,7 +109,7 @@ def _wished(request: Request, where: Organization, body: dict[str, Any], before:
         "rules": trigger.get("segment"),
         "stem": stem,
     }
-    name = " ".join(body.get("desc", "").split())[: keeping.NAME_LENGTH] or f"{stem.replace('_', ' ')}"
+    name = " ".join(body.get("desc", "").split())[: checking.NAME_LENGTH] or f"{stem.replace('_', ' ')}"
     return name, _first_run(trigger.get("once")), values
 
 
@@ -227,12 +229,12 @@ class ScheduledTaskUrlView(ServiceView):
 
     @extend_schema(operation_id="read_scheduled_task_url", tags=[TAG], responses={200: shapes.ScheduledUrl, **READ, **refusals(409, 410)})
     def get(self, request: Request, schedule_id: str) -> Response:
-        """Get a link to the last file, good for an hour, for whoever asked."""
+        """Get a link to the last file, or to what was made again of it, good for an hour, for whoever asked."""
         schedule: Any = reading.one(request.user, identifier(schedule_id))
         file = ExportFile.objects.select_related("job").filter(pk=schedule.result_id).first()
         if file is None:
             raise Conflict("The task has no result yet.", code="no_result")
-        return Response({"url": request.build_absolute_uri(files.link(user_of(request), files.require_present(file)))})
+        return Response({"url": request.build_absolute_uri(files.link(user_of(request), files.present_or_again(file)))})
 
 
 class ScheduledTaskExecuteView(ServiceView):

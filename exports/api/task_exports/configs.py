@@ -80,7 +80,7 @@ class ConfigCreateView(TaskExportView):
         """Save a config; its name is the organization's only one, in any case of letters."""
         organization = organization_of(request)
         configs.require_change(request.user, organization)
-        values = saved.values(organization, parse_body(shapes.ConfigBody, request))
+        values = saved.values(user_of(request), organization, parse_body(shapes.ConfigBody, request))
 
         def make() -> Answer:
             config = configs.create(user_of(request), organization, values)
@@ -115,7 +115,7 @@ class ConfigView(TaskExportView):
         config = _find(request, organization, config_id)
         configs.require_change(request.user, organization)
         require_match(request, str(config.version))
-        values = saved.values(organization, parse_body(shapes.ConfigBody, request), config)
+        values = saved.values(user_of(request), organization, parse_body(shapes.ConfigBody, request), config)
         return Response(answer(saved.present(configs.update(user_of(request), config, values))))
 
     @extend_schema(

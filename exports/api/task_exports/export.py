@@ -65,8 +65,7 @@ class ExportView(TaskExportView):
 
         def make() -> Answer:
             _require_size(wish.spec, organization, is_direct=False)
-            job = jobs.create(user, organization, wish, notify=True)
-            jobs.start(user, job)
+            job = jobs.create_started(user, organization, wish, notify=True)
             return Answer(200, answer(_data(job, PROCESSING), QUEUED, total_data_be=0))
 
         return answer_once(request, make)

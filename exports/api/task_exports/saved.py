@@ -7,9 +7,10 @@ from typing import Any
 from exports.api.task_exports import fields, wishes
 from exports.datasets import DATASETS
 from exports.models import ExportConfig
+from exports.services import configs, segments
 from taskexport.api.calls import stamp
 from taskexport.errors import FieldError, Invalid
-from tasks.models import Flow, Organization
+from tasks.models import Flow, Organization, User
 
 COLLECTIONS = {"task": "tasks", **{name: name for name in DATASETS if name != "tasks"}}
 EXTRA = "task_exports"  # where the contract's own keys of a config are kept
@@ -51,6 +52,8 @@ def present(config: ExportConfig) -> dict[str, Any]:
         "description": config.description,
         "collection": collections.get(config.dataset, config.dataset),
         "flowIds": [str(pk) for pk in _flow_parts(config.filter)[0]],
+        "segmentId": None if config.segment_id is None else str(config.segment_id),
+        "inWords": configs.in_words(config),
         "fields": _shown_fields(config),
         "version": config.version,
         "createdBy": config.created_by.email if config.created_by else None,
@@ -59,8 +62,8 @@ def present(config: ExportConfig) -> dict[str, Any]:
     }
 
 
-def values(organization: Organization, body: dict[str, Any], config: ExportConfig | None = None) -> dict[str, Any]:
-    """What a body says, as the core keeps it; of a config that is there, what the contract has no word for stays. Raises Invalid."""
+def values(user: User, organization: Organization, body: dict[str, Any], config: ExportConfig | None = None) -> dict[str, Any]:
+    """What a body says, as the core keeps it; of a config that is there, what the contract has no word for stays. Raises Invalid, NotFound."""
     if body["collection"] not in COLLECTIONS:
         raise Invalid.field("collection", f"Write one of: {', '.join(COLLECTIONS)}.")
     dataset = COLLECTIONS[body["collection"]]
@@ -81,11 +84,18 @@ def values(organization: Organization, body: dict[str, Any], config: ExportConfi
         "dataset": dataset,
         "columns": _columns(organization, dataset, body["fields"], known),
         "filter": {"all": parts} if len(parts) > 1 else parts[0] if parts else None,
+        **_segment(user, organization, body),
         "extra": {
             **(config.extra if config else {}),
             EXTRA: {"fields": [{key: field[key] for key in _KEPT if key in field} for field in body["fields"]]},
         },
     }
+
+
+def _segment(user: User, organization: Organization, body: dict[str, Any]) -> dict[str, Any]:
+    if "segmentId" not in body:
+        return {}
+    return {"segment": None if body["segmentId"] is None else segments.get(user, body["segmentId"], organization)}
 
 
 def _columns(

@@ -158,6 +158,9 @@ class ConfigBody(StrictSerializer):
     description = Text(max_length=2000, required=False, allow_blank=True)
     collection = Text(max_length=40, default="task", help_text="task; or another dataset's name, ours.")
     flowIds = serializers.ListField(child=Text(max_length=40), max_length=1000, required=False, help_text="Only tasks of these flows; empty: of all.")
+    segmentId = Text(
+        max_length=40, required=False, allow_null=True, help_text="Ours: a saved segment whose rules must hold too; null: none. Left out: as it is."
+    )
     fields = ConfigField(many=True)  # type: ignore[assignment]
 
 
@@ -170,6 +173,8 @@ class Config(serializers.Serializer):
     description = serializers.CharField(allow_blank=True)
     collection = serializers.CharField()
     flowIds = serializers.ListField(child=serializers.CharField())
+    segmentId = serializers.CharField(allow_null=True, help_text="Ours: a saved segment whose rules must hold too.")
+    inWords = serializers.CharField(allow_blank=True, help_text="Ours: which rows it takes, as part of a sentence.")
     version = serializers.IntegerField(help_text="Ours: rises with each change.")
     createdBy = serializers.CharField(allow_null=True)
     createdTime = serializers.DateTimeField()

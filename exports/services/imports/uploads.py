@@ -109,7 +109,7 @@ def sweep() -> int:
         gone = list(over.select_for_update(skip_locked=True).order_by("pk")[:1000])
         Litter.objects.bulk_create([Litter(kind=Litter.Kind.FILE, name=upload.key) for upload in gone])
         Litter.objects.bulk_create([Litter(kind=Litter.Kind.SPOOL, name=upload.spool_name) for upload in gone])
-        for organization_id, count in Counter(upload.organization_id for upload in gone).items():
-            recording.of_sweep(organization_id, {"uploads": count})
+        counts = Counter(upload.organization_id for upload in gone)
+        recording.of_sweeps({organization_id: {"uploads": count} for organization_id, count in counts.items()})
         Upload.objects.filter(pk__in=[upload.pk for upload in gone]).delete()
     return len(gone)

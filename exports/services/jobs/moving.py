@@ -9,8 +9,9 @@ from typing import Any
 from django.db.models import F
 from django.db.models.functions import Now
 
-from exports.models import ExportJob, JobAttempt, JobEvent
-from exports.services import notifications, totals
+from exports.models import ExportJob, JobAttempt, JobEvent, Trigger
+from exports.services import totals
+from exports.services.deliveries import outbox
 from exports.services.operations import recording
 from exports.states import ENDED, SOURCES, JobStatus
 from taskexport.errors import Conflict, NotFound
@@ -32,7 +33,7 @@ def move(
     number: int | None = None,
     **changes: Any,
 ) -> None:
-    """Moves the job to a status, with a line in its timeline, and with a mail to its maker where one is wanted at the end.
+    """Moves the job to a status, with a line in its timeline and, at its end, what is to be told of it; of a done one `publish` tells, with its file.
 
     Raises Conflict (`wrong_status`, `stale_version`, `lost_attempt`), NotFound.
     """
@@ -47,9 +48,11 @@ def move(
 
     job = _change(job_id, check, version_rev, status=to, **changes)
     recording.follow(job=job_id)
+    if job.trigger == Trigger.SCHEDULE:
+        recording.follow(firing__job=job_id, firing__outcome="")
     record(job, kind, came_from=JobStatus(job.status), to=to, actor=actor, detail=detail, number=number or job.attempt)
-    if to in ENDED:
-        notifications.write(job_id, to, changes.get("error", ""), actor)
+    if to in ENDED and to != JobStatus.DONE:
+        outbox.write_end(job_id, to, changes.get("error", ""), actor)
     if to == JobStatus.FAILED:
         totals.note(job.organization_id, failed=1)
 
@@ -74,7 +77,8 @@ def require_version(job: ExportJob, version_rev: str | None) -> None:
 def _change(job_id: Any, check: Any, version_rev: str | None, **changes: Any) -> ExportJob:
     """One conditional UPDATE of the job as it was checked; returns it as it was before."""
     for _ in range(TRIES):
-        job = ExportJob.objects.filter(pk=job_id, deleted_at=None).only("status", "version_seq", "version_nonce", "attempt", "organization").first()
+        seen = ExportJob.objects.filter(pk=job_id, deleted_at=None)
+        job = seen.only("status", "trigger", "version_seq", "version_nonce", "attempt", "organization").first()
         if job is None:
             raise NotFound("There is no such export job.")
         require_version(job, version_rev)

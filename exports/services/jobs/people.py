@@ -11,8 +11,8 @@ from django.db.models.functions import Coalesce, Now
 
 from exports import storage
 from exports.datasets import Spec
-from exports.models import ExportFile, ExportJob, JobAttempt, Runner, Trigger
-from exports.services import files, limits, specs
+from exports.models import ExportFile, ExportJob, JobAttempt, Operation, Runner, Trigger
+from exports.services import changes, files, limits, specs
 from exports.services.jobs.moving import edit, end_attempts, move, record, require_version
 from exports.services.jobs.reading import require_change
 from exports.services.jobs.ringing import ring
@@ -46,8 +46,9 @@ def create(
     trigger: Trigger = Trigger.API,
     runner: Runner = Runner.INTERNAL,
     notify: bool = False,
+    parent: Operation | None = None,
 ) -> ExportJob:
-    """A new job of a checked wish, not yet queued; with `notify` its maker is told of its end by mail.
+    """A new job of a checked wish, not yet queued; with `notify` its maker is told of its end by mail. Its operation hangs on `parent`.
 
     Raises Forbidden, NotFound, Invalid for what its runner can't do.
     """
@@ -71,7 +72,15 @@ def create(
             created_by=user,
         )
         record(job, "created", to=JobStatus.NEW, actor=user)
-        recording.of_job(job)
+        recording.of_job(job, parent)
+    return job
+
+
+def create_started(user: User, organization: Organization, wish: specs.Wish, **how: Any) -> ExportJob:
+    """A new job as `create` makes it, queued at once; where it can't be queued none is made. Raises as `create` and `start` do."""
+    with transaction.atomic():
+        job = create(user, organization, wish, **how)
+        start(user, job)
     return job
 
 
@@ -80,6 +89,7 @@ def again(user: User, job: ExportJob, *, trigger: Trigger = Trigger.API) -> Expo
     if job.status not in ENDED:
         raise Conflict(f"The job is {job.status}; it can be made again once it has ended.", code="wrong_status")
     _require_queueable(job)
+    changes.require_repeatable(job)
     require_create(user, job.organization_id, Spec.from_json(job.spec))
     copied = ("organization", "org_name", "name", "type", "dataset", "format", "creation_start_date", "creation_end_date", "spec", "runner")
     with transaction.atomic():

@@ -8,6 +8,7 @@ from django.db.models import Case, Count, Exists, F, FilteredRelation, IntegerFi
 from django.db.models.functions import Coalesce
 
 from exports.models import ExportJob, JobAttempt, Runner
+from exports.services import changes
 from exports.states import ENDED, JobStatus
 from taskexport.errors import Forbidden, NotFound
 from tasks import access, lists
@@ -124,5 +125,5 @@ def require_change(user: Any, job: ExportJob) -> None:
 
 
 def may_make_again(user: Any, job: ExportJob) -> bool:
-    """Whether the user may make a new job of this one's spec now; a direct export is asked for anew in its place."""
-    return job.status in ENDED and job.runner != Runner.WEB and access.can(user, Action.RUN, job.organization_id)
+    """Whether the user may make a new job of this one's spec now; a direct export is asked for anew in its place, a file of changes never."""
+    return job.status in ENDED and job.runner != Runner.WEB and not changes.is_one(job) and access.can(user, Action.RUN, job.organization_id)

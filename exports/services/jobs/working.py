@@ -17,7 +17,8 @@ from exports import storage
 from exports.datasets import Spec
 from exports.formats.issues import Issue
 from exports.models import ExportFile, ExportIssue, ExportJob, JobAttempt, JobEvent, Runner
-from exports.services import limits, totals
+from exports.services import changes, limits, totals
+from exports.services.deliveries import outbox
 from exports.services.jobs.moving import give_up, move, record
 from exports.services.jobs.people import needed
 from exports.services.jobs.ringing import ring, waiting
@@ -130,15 +131,30 @@ def _held(claim: Claim) -> QuerySet[JobAttempt]:
     return JobAttempt.objects.filter(Exists(mine), pk=claim.attempt.pk, outcome="")
 
 
-def publish(claim: Claim, file: ExportFile, issues: Sequence[Issue] = (), *, actor: User | None = None, version_rev: str | None = None) -> None:
-    """in progress → done with this file and what it could not hold, all in one. Raises Conflict if the job is no longer this attempt's."""
-    number, detail = claim.attempt.number, f"{file.rows} rows"
+def publish(
+    claim: Claim,
+    file: ExportFile,
+    issues: Sequence[Issue] = (),
+    *,
+    actor: User | None = None,
+    version_rev: str | None = None,
+    base: changes.NextBase | None = None,
+    detail: str = "",
+) -> None:
+    """in progress → done with this file, what it could not hold, and its rows as its schedule's base, all in one.
+
+    Raises Conflict if the job is no longer this attempt's, BaseMoved if the base is no longer the one that the file was compared with.
+    """
+    number, detail = claim.attempt.number, f"{file.rows} rows{detail and f': {detail}'}"
     with transaction.atomic():
+        if base:
+            changes.take(base)  # locks the schedule, which comes before its jobs everywhere
         move(claim.job.pk, JobStatus.DONE, "done", attempt_is=number, version_rev=version_rev, actor=actor, detail=detail, finished_at=Now())
         file.save(force_insert=True)
         listed = (ExportIssue(job=claim.job, row_id=issue.row_id, column=issue.column, reason=issue.reason, text=issue.text) for issue in issues)
         ExportIssue.objects.bulk_create(listed, batch_size=100)
         _held_or_not(claim).update(outcome="done", ended_at=Now(), beat_at=Now(), rows_done=file.rows, rows_total=file.rows)
+        outbox.write_end(claim.job.pk, JobStatus.DONE, "", actor)
         totals.note(claim.job.organization_id, done=1, rows=file.rows)
 
 

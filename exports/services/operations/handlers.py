@@ -32,9 +32,7 @@ class ExportRequest:
 
 def start_export(user: User, organization: Organization, asked: ExportRequest) -> ExportJob:
     """Makes and starts the job. Raises Forbidden, NotFound, Invalid."""
-    job = jobs.create(user, organization, asked.wish, runner=asked.runner)
-    jobs.start(user, job)
-    return job
+    return jobs.create_started(user, organization, asked.wish, runner=asked.runner)
 
 
 def start_import(user: User, organization: Organization, asked: ImportRequest) -> TaskImport:
@@ -47,4 +45,4 @@ HANDLERS: dict[str, Callable[[User, Organization, Any], ExportJob | TaskImport]]
     recording.IMPORT: start_import,
 }
 # Names that only we write.
-RESERVED = frozenset({recording.SWEEP})
+RESERVED = frozenset({recording.SWEEP, recording.SCHEDULE})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import timedelta
 
 from django.db import transaction
@@ -23,17 +23,12 @@ def expire() -> int:
 
     The sweeper deletes the bytes, again and again until the storage agrees.
     """
-    gone: Counter[int] = Counter()
-    sizes: Counter[int] = Counter()
+    gone: dict[int, Counter[str]] = defaultdict(Counter)
     for file in _over().select_related("job").order_by("expires_at", "pk")[:AT_ONCE]:
         if _expire(file):
-            organization_id = file.job.organization_id or 0
-            gone[organization_id] += 1
-            sizes[organization_id] += file.size
-    for organization_id, count in gone.items():
-        if organization_id:
-            recording.of_sweep(organization_id, {"files": count, "bytes": sizes[organization_id]})
-    return gone.total()
+            gone[file.job.organization_id or 0].update(files=1, bytes=file.size)
+    recording.of_sweeps(gone)
+    return sum(counts["files"] for counts in gone.values())
 
 
 def _over() -> QuerySet[ExportFile]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +14,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
 from django_q.models import Task as QueueTask
 
-from exports.models import DayTotal, Download, ExportJob, Firing, JobAttempt, Operation, Outcome, Removal, TaskImport
+from exports.models import DayTotal, Download, ExportJob, Firing, JobAttempt, Operation, Outcome, Removal, ScheduleEvent, TaskImport
+from exports.services.operations import recording
 from exports.services.retention.turns import take_turn, yield_turn
 from exports.states import ENDED, JobStatus
 
@@ -23,29 +25,50 @@ BATCH = 500
 QUEUE_DAYS = 30  # of the queue's own notes of what it ran
 
 
+Gone = dict[int, Counter[str]]  # by organization: how many of what
+
+
 def prune() -> int:
-    """Once an hour: deletes what has ended more than PRUNE_DAYS ago, in short transactions. How many rows, without what hung on them."""
+    """Once an hour: deletes what has ended more than PRUNE_DAYS ago, in short transactions. How many rows, without what hung on them.
+
+    What an organization lost of jobs, imports and runs is an operation of it.
+    """
     if take_turn("prune", EVERY_SECONDS) is None:
         return 0
-    until, pruned = time.monotonic() + PRUNE_SECONDS, 0
-    units: list[tuple[Callable[[], QuerySet[Any]], Callable[[Any], int]]] = [
-        (_jobs, _prune_job),
-        (_imports, _prune_import),
-        (_operations, lambda pk: _delete(_operations().filter(pk=pk))),
+    gone: Gone = defaultdict(Counter)
+    try:
+        return _prune(time.monotonic() + PRUNE_SECONDS, gone)
+    finally:
+        recording.of_sweeps(gone)
+
+
+def _prune(until: float, gone: Gone) -> int:
+    pruned = 0
+    # Operations are not told of: that would leave one for each, for ever.
+    units: list[tuple[str, Callable[[], QuerySet[Any]], Callable[[Any], int]]] = [
+        ("jobs", _jobs, _prune_job),
+        ("imports", _imports, _prune_import),
+        ("", _operations, lambda pk: _delete(_operations().filter(pk=pk))),
     ]
-    for rows, prune_one in units:
-        while ids := list(rows().order_by("pk").values_list("pk", flat=True)[:BATCH]):
+    for word, rows, prune_one in units:
+        while found := list(rows().order_by("pk").values_list("pk", "organization")[:BATCH]):
             done = 0
-            for pk in ids:
+            for pk, organization_id in found:
                 if time.monotonic() > until:
                     yield_turn("prune")
                     return pruned + done
-                done += prune_one(pk)
+                if prune_one(pk):
+                    done += 1
+                    gone[organization_id or 0][word] += 1
             pruned += done
             if not done:  # somebody else holds them
                 break
-    for plain in (_firings(), _removals(), _days(), _queue_tasks()):
-        pruned += _in_batches(plain, until)
+    for batch in _batches(_firings(), until, "schedule__organization"):
+        pruned += len(batch)
+        for organization_id in batch:
+            gone[organization_id]["runs"] += 1
+    for plain in (_events(), _removals(), _days(), _queue_tasks()):
+        pruned += sum(len(batch) for batch in _batches(plain, until))
     if time.monotonic() > until:
         yield_turn("prune")
     return pruned
@@ -88,6 +111,10 @@ def _firings() -> QuerySet[Firing]:
     return Firing.objects.filter(fired_at__lt=_before()).exclude(outcome="").exclude(pk=last).order_by()
 
 
+def _events() -> QuerySet[ScheduleEvent]:
+    return ScheduleEvent.objects.filter(at__lt=_before()).order_by()
+
+
 def _removals() -> QuerySet[Removal]:
     return Removal.objects.filter(at__lt=_before()).order_by()
 
@@ -107,7 +134,7 @@ def _prune_job(pk: Any) -> int:
         return 0
     job = ExportJob(pk=pk)
     for many in (Download.objects.filter(file__job=pk), job.issues.all(), job.events.all(), job.deliveries.all()):
-        _in_batches(many.order_by(), None)
+        deque(_batches(many.order_by()), maxlen=0)
     return _delete(_jobs().filter(pk=pk))
 
 
@@ -123,11 +150,10 @@ def _delete(rows: QuerySet[Any]) -> int:
     return len(free)
 
 
-def _in_batches(rows: QuerySet[Any], until: float | None) -> int:
-    deleted = 0
-    while ids := list(rows.values_list("pk", flat=True)[:BATCH]):
-        rows.model._default_manager.filter(pk__in=ids).delete()
-        deleted += len(ids)
+def _batches(rows: QuerySet[Any], until: float | None = None, telling: str = "pk") -> Iterator[list[Any]]:
+    """Deletes the rows batch by batch, and gives this column of each."""
+    while found := list(rows.values_list("pk", telling)[:BATCH]):
+        rows.model._default_manager.filter(pk__in=[pk for pk, _ in found]).delete()
+        yield [value for _, value in found]
         if until is not None and time.monotonic() > until:
             break
-    return deleted

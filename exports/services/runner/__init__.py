@@ -15,11 +15,11 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 from exports import storage
-from exports.formats.issues import Issue
 from exports.models import ExportFile
 from exports.services import jobs
+from exports.services.changes import BaseMoved
 from exports.services.jobs import Claim
-from exports.services.runner.producing import Spooled, produce, receipt_of
+from exports.services.runner.producing import Produced, Spooled, produce, receipt_of
 from exports.services.supervising import Pulse, Stopped, insist, supervised
 from taskexport.errors import AppError, Conflict, NotFound
 from taskexport.logs import where
@@ -74,9 +74,9 @@ def run(claim: Claim) -> None:
 def _run(claim: Claim, pulse: Pulse, extra: dict[str, Any]) -> None:
     try:
         with supervised(claim, pulse):
-            file, issues = produce(claim, pulse)
-            _publish(claim, file, issues, pulse)
-        log.info("export done", extra=extra | {"rows": file.rows, "bytes": file.size})
+            made = produce(claim, pulse)
+            _publish(claim, made, pulse)
+        log.info("export done", extra=extra | {"rows": made.file.rows, "bytes": made.file.size})
     except TAKEN:
         raise
     except Stopped as stop:
@@ -111,7 +111,7 @@ def _failed(claim: Claim, error: Exception) -> str:
 def describe(error: Exception) -> tuple[str, str, bool]:
     """The code and the sentence that a job keeps of what broke its run, and whether it may pass by itself."""
     if isinstance(error, AppError):
-        return error.code, error.message, False
+        return error.code, error.message, isinstance(error, BaseMoved)
     if isinstance(error, OSError):
         return "storage_unavailable", "The file could not be written.", True
     if isinstance(error, DATABASE_FAULTS):
@@ -119,8 +119,10 @@ def describe(error: Exception) -> tuple[str, str, bool]:
     return "internal_error", f"An error of ours ({type(error).__name__}). It is in the log under this job's id.", False
 
 
-def _publish(claim: Claim, file: ExportFile, issues: list[Issue], pulse: Pulse) -> None:
-    """Publishes the stored file, or removes it if the job is no longer ours. Raises Conflict, NotFound.
+def _publish(claim: Claim, made: Produced, pulse: Pulse) -> None:
+    """Publishes the stored file, or removes it if the job is no longer ours, or its base no longer the schedule's.
+
+    Raises Conflict, NotFound, BaseMoved.
 
     Where the database can't be asked, the file stays: the commit may still arrive there, and if it does not, the sweeper
     takes the file once the attempt has ended.
@@ -128,16 +130,18 @@ def _publish(claim: Claim, file: ExportFile, issues: list[Issue], pulse: Pulse) 
 
     def publish() -> None:
         pulse.life += 1
-        file.pk = None  # a try that was rolled back has left its own
-        jobs.publish(claim, file, issues)
+        made.file.pk = None  # a try that was rolled back has left its own
+        jobs.publish(claim, made.file, made.issues, base=made.base, detail=made.detail)
 
     try:
         insist(publish)
-    except TAKEN:
+    except (*TAKEN, BaseMoved):
         # The commit before a try that was repeated may have reached the database, although its answer did not reach us.
-        if ExportFile.objects.filter(job=claim.job, key=file.key).exists():
+        if ExportFile.objects.filter(job=claim.job, key=made.file.key).exists():
             return
-        storage.delete(file.key)
+        storage.delete(made.file.key)
+        if made.base:
+            storage.delete_key(made.base.row.key)
         raise
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,9 @@ from exports.formats.base import Target
 from exports.formats.issues import Issue, Issues
 from exports.models import ExportFile, ExportJob, Runner
 from exports.services import jobs, limits, receipts, specs
+from exports.services.changes import NextBase
 from exports.services.jobs import Claim
+from exports.services.runner.comparing import Comparison
 from exports.services.supervising import Pulse
 from taskexport.errors import AppError
 
@@ -35,6 +38,7 @@ class Spooled:
     snapshot_at: datetime
     issues: list[Issue]
     last_row_id: int | None = None
+    changes: dict[str, Any] | None = None  # what a change export found
 
     def require_whole(self) -> None:
         """Raises AppError `incomplete` unless every row that was counted was written."""
@@ -42,31 +46,57 @@ class Spooled:
             raise AppError(f"The file has {self.written} rows where the database counted {self.counted}.", code="incomplete")
 
 
-def _stem(job: ExportJob, spec: Spec) -> str:
+@dataclass(frozen=True)
+class Produced:
+    """What an attempt has stored and not yet published: the file, what it could not hold, and a change export's next base."""
+
+    file: ExportFile
+    issues: list[Issue]
+    base: NextBase | None = None
+    detail: str = ""  # for the timeline
+
+
+def _stem(job: ExportJob, spec: Spec, comparison: Comparison | None) -> str:
     """How the job's file is called, without its extension."""
-    return spec.stem.replace("{created}", str(int(job.created_at.timestamp()))) or stem(job.pk)
+    own = spec.stem.replace("{created}", str(int(job.created_at.timestamp()))) or stem(job.pk)
+    return f"{own}-{comparison.stem}" if comparison else own
 
 
-def produce(claim: Claim, pulse: Pulse) -> tuple[ExportFile, list[Issue]]:
+def produce(claim: Claim, pulse: Pulse) -> Produced:
     """Spools, checks and stores the file of this attempt; whatever it made is gone again if it raises."""
-    job = claim.job
-    jobs.run_rights(job)
-    spec = Spec.from_json(job.spec)
+    jobs.run_rights(claim.job)
+    spec = Spec.from_json(claim.job.spec)
     storage.require_space()
+    with Comparison(claim, spec) if spec.changes_of is not None else nullcontext() as comparison:
+        if comparison is None:
+            return _stored(claim, pulse, spec)
+        comparison.begin(pulse)
+        return _stored(claim, pulse, spec, comparison)
+
+
+def _stored(claim: Claim, pulse: Pulse, spec: Spec, comparison: Comparison | None = None) -> Produced:
+    job = claim.job
     spool = storage.spool_path(claim.attempt.spool_name)
+    base: NextBase | None = None
     try:
         try:
-            spooled = _spool(claim, pulse, spec, spool)
+            spooled = _spool(claim, pulse, spec, spool, comparison)
         except TooLarge:
             spool.unlink()
-            spooled = _spool(claim, pulse, spec, spool, large=True)
+            spooled = _spool(claim, pulse, spec, spool, comparison, large=True)
         spooled.require_whole()
         _check_spool(spool, spooled.size, spooled.sha256, pulse)
         extension = FORMATS[spec.format].extension(spec.options, spooled.counted)
-        name = f"{_stem(job, spec)}.{extension}"
+        name = f"{_stem(job, spec, comparison)}.{extension}"
         receipt = receipts.sign(receipt_of(claim, spec, name, spooled))
         key = f"{claim.attempt.key_prefix}/{name}"
+        base = comparison.put(pulse) if comparison else None
         storage.put(spool, key, json.dumps(receipt, ensure_ascii=False, indent=1).encode(), pulse.beat)
+    except BaseException:
+        if base:
+            with suppress(OSError):  # else the sweeper
+                storage.delete_key(base.row.key)
+        raise
     finally:
         spool.unlink(missing_ok=True)
     file = ExportFile(
@@ -82,10 +112,10 @@ def produce(claim: Claim, pulse: Pulse) -> tuple[ExportFile, list[Issue]]:
         receipt=receipt,
         expires_at=limits.expiry(job.organization),
     )
-    return file, spooled.issues
+    return Produced(file, spooled.issues, base, comparison.in_words() if comparison else "")
 
 
-def _spool(claim: Claim, pulse: Pulse, spec: Spec, path: Path, *, large: bool = False) -> Spooled:
+def _spool(claim: Claim, pulse: Pulse, spec: Spec, path: Path, comparison: Comparison | None, *, large: bool = False) -> Spooled:
     """Writes the file of one snapshot."""
     job = claim.job
     format_ = FORMATS[spec.format]
@@ -94,23 +124,27 @@ def _spool(claim: Claim, pulse: Pulse, spec: Spec, path: Path, *, large: bool = 
     digest, size = hashlib.sha256(), 0
     with storage.open_spool(path) as spool, sources.snapshot(format_.style(spec)) as snapshot:
         snapshot_at = datetime.now(UTC)
-        pulse.snapshot, pulse.at_first_row = snapshot, True
+        pulse.snapshot, pulse.at_first_row, pulse.rows_before = snapshot, True, 0
         try:
-            counted = snapshot.count(query)
+            reading, counted = snapshot, snapshot.count(query)
             pulse.rows_total = counted
             pulse.check()
+            if comparison:
+                reading, query, counted = comparison.read(snapshot, format_.style(spec), counted, pulse, snapshot_at)
+                pulse.snapshot = reading
             issues = Issues(counted)
-            for piece in format_.write(snapshot, query, spec, Target(counted, _stem(job, spec), snapshot_at, issues, large)):
-                pulse.at_first_row = pulse.at_first_row and not snapshot.rows_read
+            for piece in format_.write(reading, query, spec, Target(counted, _stem(job, spec, comparison), snapshot_at, issues, large)):
+                pulse.at_first_row = pulse.at_first_row and not reading.rows_read
                 digest.update(piece)
                 size += spool.write(piece)
                 pulse.beat()
-            written = snapshot.rows_read
+            written = reading.rows_read
             # Whoever waits for the answer is told how far the file goes, by the rows that it holds.
             last_row_id = snapshot.row_id(query, written) if written and job.runner == Runner.WEB else None
         finally:
             pulse.snapshot, pulse.at_first_row = None, False
-    return Spooled(size, digest.hexdigest(), counted, written, snapshot_at, issues.found, last_row_id)
+    said = comparison.said() if comparison else None
+    return Spooled(size, digest.hexdigest(), counted, written, snapshot_at, issues.found, last_row_id, said)
 
 
 def _check_spool(path: Path, size: int, sha256: str, pulse: Pulse) -> None:
@@ -148,4 +182,5 @@ def receipt_of(claim: Claim, spec: Spec, name: str, spooled: Spooled) -> dict[st
         "spec_version": spec.spec_version,
         "timezone": spec.timezone,
         "snapshot_at": spooled.snapshot_at.isoformat(),
+        **({"changes": spooled.changes} if spooled.changes else {}),
     }

@@ -1,2 +1,2 @@
-"""Schedules: when they run (`recurrence`), over which rows (`windows`), what a run is (`runs`), kept (`keeping`), fired (`firing`), settled
-(`settling`), and read (`reading`)."""
+"""Schedules: when they run (`recurrence`), over which rows (`windows`), what a run is (`runs`), checked (`checking`) and kept (`keeping`), paused and
+resumed (`pausing`) with a `ledger`, fired (`firing`), settled (`settling`), and read (`reading`)."""

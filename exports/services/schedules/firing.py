@@ -16,10 +16,10 @@ from typing import Any
 from django.db import transaction
 from django.db.models.functions import Now
 
-from exports.models import ExportSchedule, Firing, Kind, Missed, Outcome, Overlap, Trigger
-from exports.services import jobs, specs
+from exports.models import ExportSchedule, Firing, Kind, Missed, Operation, Outcome, Overlap, Pause, Trigger
+from exports.services import jobs, limits, specs
 from exports.services.runner import DATABASE_FAULTS
-from exports.services.schedules import recurrence, runs
+from exports.services.schedules import pausing, recurrence, runs
 from exports.services.schedules.settling import ON_TIME, OPEN
 from taskexport.errors import AppError, Conflict
 from taskexport.logs import where
@@ -55,23 +55,22 @@ def _apart(unit: Any, pk: int) -> int:
     except DATABASE_FAULTS as error:  # the database's fault, not the schedule's: the next tick tries again
         log.warning("schedule not fired", extra={"schedule": pk, "error": type(error).__name__})
     except AppError as error:
-        _disable(pk, "owner_lost" if error.code in {"owner_lost", "forbidden", "not_found"} else "broken", error.message)
+        _disable(pk, Pause.OWNER_LOST if error.code in {"owner_lost", "forbidden", "not_found"} else Pause.BROKEN, error.message)
     except Exception as error:
         log.warning("schedule is broken", extra={"schedule": pk, "where": where(error)})
-        _disable(pk, "broken", f"An error of ours ({type(error).__name__}). It is in the log under this schedule's id.")
+        _disable(pk, Pause.BROKEN, f"An error of ours ({type(error).__name__}). It is in the log under this schedule's id.")
     return 0
 
 
-def _disable(pk: int, reason: str, detail: str) -> None:
+def _disable(pk: int, reason: Pause, detail: str) -> None:
     with transaction.atomic():
         schedule = ExportSchedule.objects.select_for_update(no_key=True).filter(pk=pk, paused_reason="").first()
         if schedule is None:
             return
-        log.warning("schedule paused", extra={"schedule": pk, "reason": reason})
-        if schedule.next_run_at is not None:
-            values = {"outcome": Outcome.FAILED, "detail": detail}
-            Firing.objects.get_or_create(schedule=schedule, intended_at=schedule.next_run_at, defaults=values)
-        ExportSchedule.objects.filter(pk=pk).update(paused_reason=reason, paused_detail=detail, last_outcome=Outcome.FAILED, updated_at=Now())
+        for at in runs.missing(schedule, [schedule.next_run_at] if schedule.next_run_at else []):
+            runs.write(schedule, [Firing(schedule=schedule, intended_at=at, outcome=Outcome.FAILED, detail=detail)])
+        ExportSchedule.objects.filter(pk=pk).update(last_outcome=Outcome.FAILED)
+        pausing.by_itself(schedule, reason, detail)
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ def _between(schedule: ExportSchedule, after: datetime, now: datetime) -> list[d
 
 def _fire(pk: int) -> int:
     schedule = (
-        ExportSchedule.objects.select_related("organization", "owner", "config", "segment", "segment__organization")
+        ExportSchedule.objects.select_related("organization", "owner", "config__segment", "segment__organization")
         .annotate(clock=Now())
         .filter(pk=pk, paused_reason="", next_run_at__lte=Now())
         .first()
@@ -140,16 +139,19 @@ def _fire(pk: int) -> int:
 
 def _owner(schedule: ExportSchedule) -> User:
     if schedule.owner is None or not runs.may_run(schedule):
-        message = "Whoever owns this task may no longer export from this organization. An admin can take it over by saving it."
+        message = "Whoever owns this task may no longer export from this organization. An admin can take it over by resuming or saving it."
         raise AppError(message, code="owner_lost")
     return schedule.owner
 
 
 def _list_missed(schedule: ExportSchedule, missed: list[datetime]) -> None:
-    listed = [Firing(schedule=schedule, intended_at=at, outcome=Outcome.MISSED, detail="nothing ran at that time") for at in missed[-MOST_LISTED:]]
-    if len(missed) > len(listed):
-        listed[0].detail = f"nothing ran at that time, nor at {len(missed) - len(listed)} times and more before it"
-    Firing.objects.bulk_create(listed, ignore_conflicts=True)
+    listed = [
+        Firing(schedule=schedule, intended_at=at, outcome=Outcome.MISSED, detail="nothing ran at that time")
+        for at in runs.missing(schedule, missed[-MOST_LISTED:])
+    ]
+    if listed and len(missed) > MOST_LISTED:
+        listed[0].detail = f"nothing ran at that time, nor at {len(missed) - MOST_LISTED} times and more before it"
+    runs.write(schedule, listed)
     if missed:
         ExportSchedule.objects.filter(pk=schedule.pk).update(last_outcome=Outcome.MISSED)
 
@@ -181,38 +183,42 @@ def _with_overlaps(schedule: ExportSchedule, planned: list[tuple[datetime, specs
 
 
 def _run(schedule: ExportSchedule, owner: User, run: _Planned) -> int:
-    firing, is_new = Firing.objects.get_or_create(
-        schedule=schedule, intended_at=run.at, defaults={"outcome": Outcome.SKIPPED if run.skip else "", "detail": run.skip}
-    )
-    if not is_new:
+    if not runs.missing(schedule, [run.at]):
         return 0
+    firing = Firing(schedule=schedule, intended_at=run.at, outcome=Outcome.SKIPPED if run.skip else "", detail=run.skip)
+    (operation,) = runs.write(schedule, [firing])
     if run.skip:
         ExportSchedule.objects.filter(pk=schedule.pk).update(last_outcome=Outcome.SKIPPED)
         return 0
-    _make_job(schedule, owner, firing, run.wish, start=not run.waits)
+    _make_job(schedule, owner, operation, run.wish, start=not run.waits)
     return 1
 
 
-def _make_job(schedule: ExportSchedule, owner: User, firing: Firing, wish: specs.Wish, *, start: bool) -> None:
+def _make_job(schedule: ExportSchedule, owner: User, operation: Operation, wish: specs.Wish, *, start: bool) -> None:
+    """Makes the job of a new run, by the run's operation."""
+    firing = operation.firing
+    assert firing  # noqa: S101 - it is a run's
     assert wish.spec.created_before  # noqa: S101 - every window has an end
-    job = jobs.create(owner, schedule.organization, wish, trigger=Trigger.SCHEDULE)
+    job = jobs.create(owner, schedule.organization, wish, trigger=Trigger.SCHEDULE, parent=operation)
+    firing.job, firing.window_until = job, min(wish.spec.created_before, firing.intended_at)
+    firing.save(update_fields=["job", "window_until"])
     if start:
         jobs.start(owner, job)
-    Firing.objects.filter(pk=firing.pk).update(job=job, window_until=min(wish.spec.created_before, firing.intended_at))
-    firing.job = job
 
 
 # -- By hand -------------------------------------------------------------------------------------------------------
 def execute(user: User, schedule: ExportSchedule) -> Firing:
     """Runs the schedule now, as the user's own job, whatever its times; they stay as they are. Raises Conflict while it runs, Invalid,
-    Forbidden, NotFound."""
+    QuotaFull, Forbidden, NotFound."""
     now = datetime.now(UTC)
     wish = runs.wish_of(schedule, now)
     jobs.require_create(user, schedule.organization, wish.spec)
+    limits.require_room(schedule.organization)  # a person is told at once, where a run by its time waits
     with transaction.atomic():
         list(ExportSchedule.objects.select_for_update(no_key=True).filter(pk=schedule.pk).values_list("pk"))
         if schedule.firings.filter(outcome="", job__status__in=OPEN).exists():
             raise Conflict("The task is running already.", code="in_progress")
-        firing = Firing.objects.create(schedule=schedule, intended_at=now, by_hand=True)
-        _make_job(schedule, user, firing, wish, start=True)
+        firing = Firing(schedule=schedule, intended_at=now, by_hand=True)
+        (operation,) = runs.write(schedule, [firing], user)
+        _make_job(schedule, user, operation, wish, start=True)
     return firing

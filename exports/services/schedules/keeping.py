@@ -1,29 +1,25 @@
-"""Schedules as people keep them: made, changed, paused, taken over, deleted."""
+"""Schedules as people keep them: made, changed, deleted."""
 
 from __future__ import annotations
 
-import zoneinfo
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
-from exports.datasets import DATASETS
-from exports.datasets.chosen import is_text
-from exports.models import ExportConfig, ExportSchedule, Firing, Kind, Missed, Overlap, Segment
-from exports.services import jobs, segments
-from exports.services.schedules import recurrence, runs, windows
+from exports.models import ExportSchedule, Firing, Kind, Missed, Overlap, ScheduleEvent
+from exports.services import changes, jobs
+from exports.services.holding import hold
+from exports.services.operations import recording
+from exports.services.schedules import checking, ledger, recurrence, runs
 from exports.states import JobStatus
-from taskexport.errors import Conflict, FieldError, Invalid, NotFound
+from taskexport.errors import Conflict, NotFound
 from tasks import access
 from tasks.access import Action
 from tasks.models import Organization, User
-from tasks.models.fields import zones
 
-NAME_LENGTH = 200
-DESCRIPTION_LENGTH = 2000
 DEFAULTS: dict[str, Any] = {
     "description": "",
     "cron": "",
@@ -40,6 +36,7 @@ DEFAULTS: dict[str, Any] = {
     "rules": None,
     "window": "all",
     "skip_when_empty": False,
+    "changes_only": False,
     "stem": "",
 }
 TIMING = ("kind", "timezone", "cron", "ends_at")
@@ -47,7 +44,7 @@ TIMING = ("kind", "timezone", "cron", "ends_at")
 
 def visible(user: Any) -> QuerySet[ExportSchedule]:
     """The schedules that the user may see, oldest first."""
-    rows = ExportSchedule.objects.select_related("organization", "owner", "segment", "config")
+    rows = ExportSchedule.objects.select_related("organization", "owner", "segment", "config__segment", "change_base")
     return access.visible_to(rows, user).order_by("pk")
 
 
@@ -82,8 +79,11 @@ def create(user: User, organization: Organization, name: str, first_run: datetim
     now on. What the first job would be is checked now. Raises Invalid with all that is wrong, Forbidden, NotFound.
     """
     access.require(user, Action.ADMINISTER, organization)
-    settled = _checked(user, organization, name, first_run, DEFAULTS | values)
-    made = ExportSchedule.objects.create(organization=organization, owner=user, **settled)
+    settled = checking.checked(user, organization, name, first_run, DEFAULTS | values)
+    with transaction.atomic():
+        hold(settled["config"], settled["segment"])
+        made = ExportSchedule.objects.create(organization=organization, owner=user, **settled)
+        ledger.record(made, ScheduleEvent.Kind.CREATED, user)
     return get(user, made.pk)
 
 
@@ -96,21 +96,31 @@ def update(
     Raises Invalid, Conflict while it runs or where it is stale, Forbidden, NotFound.
     """
     access.require(user, Action.ADMINISTER, schedule.organization)
-    settled = _checked(user, schedule.organization, name, first_run, DEFAULTS | values)
+    settled = checking.checked(user, schedule.organization, name, first_run, DEFAULTS | values)
     same_time = all(settled[field] == getattr(schedule, field) for field in TIMING)
-    if same_time and (first_run is None or _instant(first_run, schedule.timezone) == shown_once(schedule)):
+    if same_time and (first_run is None or checking.instant(first_run, schedule.timezone) == checking.shown_once(schedule)):
         # A month's day stays the 31st, although February showed the 29th.
         settled.pop("starts_on_clock")
         if not schedule.paused_reason:
             settled.pop("next_run_at"), settled.pop("armed_at")
         elif schedule.kind != Kind.ONCE:
-            settled["next_run_at"] = _ahead(schedule)
-    if not runs.may_run(schedule):
+            settled["next_run_at"] = runs.ahead(schedule)
+    is_lost = not runs.may_run(schedule)
+    if is_lost:
         settled["owner"] = user
     with transaction.atomic():
         _require_still(schedule)
+        hold(settled["config"], settled["segment"])
         rows = ExportSchedule.objects.filter(pk=schedule.pk, version=schedule.version if version is None else version)
         changed = rows.update(**settled, version=F("version") + 1, updated_at=Now(), paused_reason="", paused_detail="", failures=0)
+        if changed:
+            ledger.record(schedule, ScheduleEvent.Kind.CHANGED, user)
+            if is_lost:
+                ledger.record_taken_over(schedule, user)
+            if schedule.paused_reason:
+                ledger.record(schedule, ScheduleEvent.Kind.RESUMED, user)
+        if changed and settled["changes_only"] != schedule.changes_only:
+            changes.drop(schedule.pk)  # whole files in between have told what this base does not know
     found = get(user, schedule.pk)
     if not changed:
         raise Conflict(f"The task is at version {found.version} now. Read it again.", code="stale_version")
@@ -125,48 +135,24 @@ def delete(user: User, schedule: ExportSchedule) -> None:
         for run in schedule.firings.filter(outcome="", job__status=JobStatus.NEW).select_related("job"):
             if run.job:
                 jobs.refuse(run.job, "Its scheduled task was deleted before its turn came.")
-        ExportSchedule.objects.filter(pk=schedule.pk).delete()
+        recording.leave_firings(schedule)
+        changes.drop(schedule.pk)
+        if ExportSchedule.objects.filter(pk=schedule.pk).delete()[0]:
+            ledger.record(schedule, ScheduleEvent.Kind.DELETED, user)
 
 
-def pause(user: User, schedule: ExportSchedule) -> None:
-    """It runs no more until somebody resumes it. May be called twice. Raises Forbidden, NotFound."""
-    access.require(user, Action.ADMINISTER, schedule.organization)
-    rows = ExportSchedule.objects.filter(pk=schedule.pk, paused_reason="")
-    rows.update(paused_reason="paused", paused_detail=f"Paused by {user}.", version=F("version") + 1, updated_at=Now())
+def reset(user: User, schedule: ExportSchedule) -> None:
+    """Its next run is whole, as its first was; a run that goes on begins anew. May be called twice.
 
-
-def resume(user: User, schedule: ExportSchedule) -> None:
-    """It runs again, from its next time on; whoever resumes it takes it over if its owner may not run it. May be called twice.
-
-    Raises Invalid where it can no longer run as it is, Forbidden, NotFound.
+    Raises Conflict where it does not export changes, Forbidden, NotFound.
     """
     access.require(user, Action.ADMINISTER, schedule.organization)
-    now = datetime.now(UTC)
-    owner = {} if runs.may_run(schedule) else {"owner": user}
-    runs.wish_of(schedule, now)
-    rows = ExportSchedule.objects.filter(pk=schedule.pk).exclude(paused_reason="")
-    rows.update(
-        **owner,
-        paused_reason="",
-        paused_detail="",
-        failures=0,
-        armed_at=Now(),
-        next_run_at=_ahead(schedule),
-        version=F("version") + 1,
-        updated_at=Now(),
-    )
-
-
-def _ahead(schedule: ExportSchedule) -> datetime | None:
-    """Its next time that has not passed."""
-    now = datetime.now(UTC)
-    return schedule.next_run_at if schedule.next_run_at and schedule.next_run_at > now else runs.next_after(schedule, now)
-
-
-def take_over(user: User, schedule: ExportSchedule) -> None:
-    """The schedule is the user's from now on. May be called twice. Raises Forbidden, NotFound."""
-    access.require(user, Action.ADMINISTER, schedule.organization)
-    ExportSchedule.objects.filter(pk=schedule.pk).update(owner=user, version=F("version") + 1, updated_at=Now())
+    if not schedule.changes_only:
+        raise Conflict("The task exports whole files; there is nothing to reset.", code="not_changes_only")
+    with transaction.atomic():
+        changes.drop(schedule.pk)
+        ExportSchedule.objects.filter(pk=schedule.pk).update(updated_at=Now())
+        ledger.record(schedule, ScheduleEvent.Kind.RESET, user)
 
 
 def _require_still(schedule: ExportSchedule) -> None:
@@ -174,85 +160,3 @@ def _require_still(schedule: ExportSchedule) -> None:
     list(ExportSchedule.objects.select_for_update(no_key=True).filter(pk=schedule.pk).values_list("pk"))
     if schedule.firings.filter(outcome="", job__status=JobStatus.IN_PROGRESS).exists():
         raise Conflict("The task is running; wait until it has ended.", code="in_progress")
-
-
-# -- Checking ------------------------------------------------------------------------------------------------------
-def shown_once(schedule: ExportSchedule) -> datetime:
-    """Its next run, or where there is none its last intended one, or its first."""
-    if schedule.next_run_at:
-        return schedule.next_run_at
-    last: datetime | None = None
-    if schedule.kind != Kind.ONCE:
-        own = schedule.firings.filter(by_hand=False).values_list("intended_at", flat=True)
-        last = vars(schedule)["last_intended_at"] if "last_intended_at" in vars(schedule) else own.first()  # as `reading` gives it
-    first = recurrence.instant(datetime.fromisoformat(schedule.starts_on_clock), schedule.timezone)
-    return last or first
-
-
-def _instant(moment: datetime, zone: str) -> datetime:
-    return moment.astimezone(UTC) if moment.tzinfo else recurrence.instant(moment, zone)
-
-
-def _checked(user: User, organization: Organization, name: str, first_run: datetime | None, values: dict[str, Any]) -> dict[str, Any]:
-    errors: list[FieldError] = []
-
-    def reject(field: str, detail: str) -> None:
-        errors.append(FieldError(field, "invalid", detail))
-
-    zone = values.get("timezone", organization.timezone)
-    if not is_text(name, NAME_LENGTH, 1) or not name.strip():
-        reject("name", f"Write 1 to {NAME_LENGTH} characters.")
-    if not is_text(values["description"], DESCRIPTION_LENGTH):
-        reject("description", f"Write at most {DESCRIPTION_LENGTH} characters.")
-    for field, choices in (("kind", Kind.values), ("missed", Missed.values), ("overlap", Overlap.values), ("window", windows.WINDOWS)):
-        if values.get(field) not in choices:
-            reject(field, f"Write one of: {', '.join(choices)}.")
-    if zone not in zones():
-        reject("timezone", "Write an IANA time zone such as Europe/Amsterdam.")
-    if values["kind"] == Kind.CRON:
-        try:
-            recurrence.check_cron(values["cron"])
-        except ValueError as error:
-            reject("cron", str(error))
-    elif values["cron"]:
-        reject("cron", "Send either a repetition or cron.")
-    if first_run is None and values["kind"] != Kind.CRON:
-        reject("first_run", "Say when it runs first.")
-    if values["window"] == windows.SINCE_LAST and (values["missed"] == Missed.ALL or values["overlap"] == Overlap.QUEUE):
-        reject("window", "Runs that go on where the last one ended come one at a time: take missed latest or skip, and overlap skip.")
-    if values["segment"] is not None and values["rules"] is not None:
-        reject("segment", "Send a segment or a saved one's id, not both.")
-    for field, model in (("config", ExportConfig), ("segment", Segment)):
-        if values[field] is not None and values[field].organization_id != organization.pk:
-            raise NotFound(f"There is no such {model._meta.model_name}.")
-    if values["rules"] is not None and values["dataset"] in DATASETS:
-        try:
-            _, values["rules"] = segments.checked(values["rules"], organization, values["dataset"], at="rules")
-        except Invalid as error:
-            errors.extend(error.fields)
-    if errors:
-        raise Invalid("; ".join(f"{error.field}: {error.detail}" for error in errors), fields=errors)
-    settled = {"name": name, **values, "timezone": zone, **_armed(first_run, zone, values)}
-    draft = ExportSchedule(organization=organization, owner=user, **settled)
-    wish = runs.wish_of(draft, datetime.now(UTC))
-    jobs.require_create(user, organization, wish.spec)
-    return settled
-
-
-def _armed(first_run: datetime | None, zone: str, values: dict[str, Any]) -> dict[str, Any]:
-    """Where the schedule stands in time."""
-    now = datetime.now(UTC)
-    tz = zoneinfo.ZoneInfo(zone)
-    try:
-        wall = (first_run or now).astimezone(tz).replace(tzinfo=None) if first_run is None or first_run.tzinfo else first_run
-    except OverflowError:
-        wall = datetime.max
-    if not recurrence.FIRST_YEAR < wall.year <= recurrence.LAST_YEAR:
-        raise Invalid.field("first_run", f"Write a time from {recurrence.FIRST_YEAR + 1} to {recurrence.LAST_YEAR}.")
-    first: datetime | None = _instant(first_run, zone) if first_run else None
-    if values["kind"] == Kind.CRON:
-        rule = recurrence.Rule(Kind.CRON, zone, wall, values["cron"])
-        first = next(recurrence.times(rule, now), None)
-    if first and values["ends_at"] and first > values["ends_at"]:
-        raise Invalid.field("ends_at", "It would end before its first run.")
-    return {"starts_on_clock": wall.isoformat(), "next_run_at": first, "armed_at": Now()}

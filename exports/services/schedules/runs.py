@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import Q
 
 from exports import sources
 from exports.formats import FORMATS
-from exports.models import ExportSchedule, Kind, Outcome
+from exports.models import ExportSchedule, Firing, Kind, Operation, Outcome
 from exports.services import jobs, segments, specs
+from exports.services.operations import recording
 from exports.services.schedules import recurrence, windows
 from exports.sources import TooSlow
 from exports.states import JobStatus
 from tasks import access
+from tasks.models import User
 
 
 def rule_of(schedule: ExportSchedule) -> recurrence.Rule:
@@ -32,6 +34,12 @@ def next_after(schedule: ExportSchedule, at: datetime) -> datetime | None:
     return None if found is None or (schedule.ends_at and found > schedule.ends_at) else found
 
 
+def ahead(schedule: ExportSchedule) -> datetime | None:
+    """Its next time that has not passed; None where it has ended."""
+    now = datetime.now(UTC)
+    return schedule.next_run_at if schedule.next_run_at and schedule.next_run_at > now else next_after(schedule, now)
+
+
 def may_run(schedule: ExportSchedule) -> bool:
     """Whether the owner is still somebody who may make its jobs."""
     return schedule.owner is not None and access.can(schedule.owner, jobs.needed(schedule.options), schedule.organization_id)
@@ -40,14 +48,17 @@ def may_run(schedule: ExportSchedule) -> bool:
 def wish_of(schedule: ExportSchedule, at: datetime) -> specs.Wish:
     """What a run at this time exports, all that is relative pinned to it in the schedule's zone. Raises Invalid."""
     delivered = None
+    until = at
     if schedule.window == windows.SINCE_LAST and schedule.pk:
         done = schedule.firings.filter(Q(outcome__in=[Outcome.DONE, Outcome.LATE]) | Q(job__status=JobStatus.DONE), window_until__isnull=False)
         delivered = done.order_by("-window_until").values_list("window_until", flat=True).first()
+        # What is still being written now would lie before this run's end and be seen by no run: the next one takes it.
+        until = min(at, max(sources.settled_until() or at, delivered or windows.BEGINNING))
     values: dict[str, Any] = {
         "org_name": schedule.organization.name,
         "name": schedule.name,
         "type": "custom",
-        **windows.as_bounds(*windows.pinned(schedule.window, at, schedule.timezone, delivered)),
+        **windows.as_bounds(*windows.pinned(schedule.window, until, schedule.timezone, delivered)),
         "dataset": schedule.dataset,
         "format": schedule.format,
         "options": schedule.options,
@@ -55,6 +66,8 @@ def wish_of(schedule: ExportSchedule, at: datetime) -> specs.Wish:
         **({"columns": schedule.columns} if schedule.columns is not None else {}),
         **({"filter": schedule.filter} if schedule.filter is not None else {}),
     }
+    if schedule.changes_only:
+        values["changes_of"] = schedule.pk or 0  # 0: not saved yet, and only checked
     segment = segments.definition(schedule.segment) if schedule.segment else schedule.rules
     wish = specs.make(values, schedule.config, segment=segment, now=at)
     return replace(wish, spec=replace(wish.spec, stem=f"{schedule.stem}-{schedule.pk}" if schedule.stem else ""))
@@ -71,3 +84,15 @@ def is_empty(schedule: ExportSchedule, wish: specs.Wish, until: float) -> bool:
                 return not snapshot.count(query)
         except TooSlow:
             return False
+
+
+def write(schedule: ExportSchedule, runs: list[Firing], user: User | None = None) -> list[Operation]:
+    """Makes the rows of new runs, and their operations, the user's or the owner's; only under the schedule's lock. Their operations."""
+    made = Firing.objects.bulk_create(runs)
+    return recording.of_firings(schedule, made, user or schedule.owner)
+
+
+def missing(schedule: ExportSchedule, times: list[datetime]) -> list[datetime]:
+    """Those of the times that have no run yet."""
+    present = set(schedule.firings.filter(intended_at__in=times).values_list("intended_at", flat=True))
+    return [at for at in times if at not in present]

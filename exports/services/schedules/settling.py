@@ -8,10 +8,11 @@ from datetime import timedelta
 
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
-from django.db.models.functions import Now
 
-from exports.models import ExportSchedule, Firing, Outcome, Trigger
+from exports.models import ExportSchedule, Firing, Outcome, Pause, Trigger
 from exports.services import jobs
+from exports.services.operations import recording
+from exports.services.schedules import pausing
 from exports.states import ENDED, JobStatus
 from taskexport.errors import AppError
 
@@ -56,14 +57,17 @@ def _settle(firing: Firing) -> int:
         list(rows.select_for_update(no_key=True).values_list("pk"))  # the schedule before its runs, as everywhere
         if not Firing.objects.filter(pk=firing.pk, outcome="").update(outcome=outcome, detail=detail):
             return 0
+        firing.outcome, firing.detail = outcome, detail
+        recording.end_firing(firing)
         if status == JobStatus.DONE:
             rows.update(last_outcome=outcome, result_job=firing.job, failures=0)
         else:
             # What somebody cancelled or ran by hand says nothing about the next run.
             counts = status == JobStatus.FAILED and not firing.by_hand
             rows.update(last_outcome=outcome, failures=F("failures") + int(counts))
-            why = f"{MOST_FAILURES} runs in a row have failed, the last one so: {detail}"
-            rows.filter(failures__gte=MOST_FAILURES, paused_reason="").update(paused_reason="failures", paused_detail=why, updated_at=Now())
+            if rows.filter(failures__gte=MOST_FAILURES).exists():
+                why = f"{MOST_FAILURES} runs in a row have failed, the last one so: {detail}"
+                pausing.by_itself(firing.schedule, Pause.FAILURES, why)
     return 1
 
 

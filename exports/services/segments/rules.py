@@ -1,4 +1,4 @@
-"""Segments: rows chosen by rules, saved or sent with a call, compiled into the one tree of conditions that every export reads.
+"""What a segment says: rules, compiled into the one tree of conditions that every export reads.
 
 A definition is `{"entity"?, "index"?, "join": "all" | "any", "chain_id"?, "rules": [...]}`; a rule is `{"field_name", "field_type",
 "operator", …}` with what its operator needs. It is kept as it was sent; times relative to now are pinned when a job is made.
@@ -7,25 +7,18 @@ A definition is `{"entity"?, "index"?, "join": "all" | "any", "chain_id"?, "rule
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
-
-from django.db import IntegrityError, transaction
-from django.db.models import F, QuerySet, RestrictedError
 
 from exports import filters
 from exports.cells import Kind
 from exports.datasets import DATASETS, Dataset
 from exports.datasets.chosen import is_text
 from exports.filters.operators import UNITS
-from exports.models import Segment
 from exports.services.schedules import recurrence
-from taskexport.errors import AppError, Conflict, FieldError, Invalid, NotFound
-from tasks import access
-from tasks.access import Action
-from tasks.models import Organization, User
+from taskexport.errors import FieldError, Invalid
+from tasks.models import Organization
 
-NAME_LENGTH = 200
 ENTITY_LENGTH = 100
 MOST_RULES = 100
 JOINS = ("all", "any")
@@ -55,7 +48,6 @@ DEFINITION_KEYS = ("entity", "index", "join", "chain_id", "rules")
 _CLOCK_TIME = re.compile(r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)", re.ASCII)
 
 
-# -- Rules ---------------------------------------------------------------------------------------------------------
 class _Errors(list[FieldError]):
     def refuse(self, at: str, detail: str, code: str = "invalid") -> None:
         self.append(FieldError(at, code, detail))
@@ -172,79 +164,3 @@ def _in_zone(value: Any, zone: str) -> Any:
     except (ValueError, OverflowError):
         return value  # refused with the others
     return at.isoformat().replace("+00:00", "Z")
-
-
-# -- Saved ones ----------------------------------------------------------------------------------------------------
-def visible(user: Any) -> QuerySet[Segment]:
-    """The segments that the user may see, in the order of their ids."""
-    return access.visible_to(Segment.objects.select_related("organization"), user).order_by("pk")
-
-
-def get(user: Any, segment_id: Any, organization: Organization | None = None) -> Segment:
-    """One visible segment (of this organization), by its id as a number or as digits. Raises NotFound."""
-    found = None
-    text = str(segment_id) if isinstance(segment_id, int | str) and not isinstance(segment_id, bool) else ""
-    if text.isascii() and text.isdecimal() and len(text) < 19:
-        rows = visible(user).filter(pk=int(text))
-        found = (rows.filter(organization=organization) if organization else rows).first()
-    if found is None:
-        raise NotFound("There is no such segment.")
-    return found
-
-
-def definition(segment: Segment) -> dict[str, Any]:
-    """What a saved segment says."""
-    return {"entity": segment.entity, "index": segment.dataset, "join": segment.join, "rules": segment.rules}
-
-
-def create(user: User, organization: Organization, name: str, given: dict[str, Any]) -> Segment:
-    """A new segment. Raises Invalid, Conflict where the name is taken, Forbidden, NotFound."""
-    access.require(user, Action.WRITE, organization)
-    values = _values(name, given, organization)
-    try:
-        with transaction.atomic():
-            return Segment.objects.create(organization=organization, created_by=user, **values)
-    except IntegrityError:
-        raise _taken() from None
-
-
-def update(user: User, segment: Segment, name: str, given: dict[str, Any], *, version: int | None = None) -> Segment:
-    """The segment with all of it changed, its version one higher; schedules take it from their next run on.
-
-    Raises Invalid (also where schedules of another dataset use it), Conflict where it is stale or the name is taken, Forbidden, NotFound.
-    """
-    access.require(user, Action.WRITE, segment.organization)
-    values = _values(name, given, segment.organization)
-    if values["dataset"] != segment.dataset and segment.schedules.exists():
-        raise Invalid.field("index", f"Tasks use this segment for {segment.dataset}; save another one.")
-    rows = Segment.objects.filter(pk=segment.pk, version=segment.version if version is None else version)
-    try:
-        with transaction.atomic():
-            changed = rows.update(**values, version=F("version") + 1, updated_at=datetime.now(UTC))
-    except IntegrityError:
-        raise _taken() from None
-    if not changed:
-        found = get(user, segment.pk)
-        raise Conflict(f"The segment is at version {found.version} now. Read it again.", code="stale_version")
-    return get(user, segment.pk)
-
-
-def delete(user: User, segment: Segment) -> None:
-    """Removes it; jobs keep what they froze. May be called twice. Raises Conflict while schedules use it, Forbidden, NotFound."""
-    access.require(user, Action.ADMINISTER, segment.organization)
-    try:
-        Segment.objects.filter(pk=segment.pk).delete()
-    except RestrictedError:
-        raise Conflict("Scheduled tasks use this segment; change them first.", code="in_use") from None
-
-
-def _values(name: str, given: dict[str, Any], organization: Organization) -> dict[str, Any]:
-    if not is_text(name, NAME_LENGTH, 1) or not name.strip():
-        raise Invalid.field("name", f"Write 1 to {NAME_LENGTH} characters.")
-    dataset, kept = checked(given, organization, at="")
-    return {"name": name, "entity": kept["entity"], "dataset": dataset, "join": kept["join"], "rules": kept["rules"]}
-
-
-def _taken() -> AppError:
-    error = FieldError("name", "taken", "Another segment of the organization has this name; choose another.")
-    return Conflict(f"name: {error.detail}", code="name_taken", fields=[error])

@@ -28,7 +28,7 @@ def add_up(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('exports', '0012_queue_probe'),
+        ('exports', '0015_change_export'),
         ('tasks', '0006_organization_limits'),
     ]
 

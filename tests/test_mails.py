@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db.models import Q
 
 from exports import worker
 from exports.models import Delivery, DeliveryState, ExportFile, ExportJob
-from exports.services import jobs, notifications, specs, upkeep
+from exports.services import jobs, specs
+from exports.services.deliveries import mails, outbox
 from tasks.models import Member, Organization, User
 from tests import making, smtp
 
@@ -36,7 +38,9 @@ def queued(user: User, organization: Organization, *, notify: bool = True, name:
 
 def later() -> None:
     """What waits is due."""
-    Delivery.objects.filter(state=DeliveryState.PENDING).update(next_at=datetime.now(UTC) - timedelta(seconds=1))
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    Delivery.objects.filter(state=DeliveryState.PENDING).update(next_at=past)
+    Delivery.objects.filter(claimed_until__isnull=False).update(claimed_until=past)
 
 
 def test_a_done_job_is_told_once(server: smtp.Server, editor: User, acme: Organization) -> None:
@@ -45,9 +49,9 @@ def test_a_done_job_is_told_once(server: smtp.Server, editor: User, acme: Organi
     assert not Delivery.objects.exists()
     worker.run_next()
     waiting = Delivery.objects.get()
-    assert (waiting.job_id, waiting.to, waiting.about, waiting.state) == (job.pk, editor, "done", "pending")
-    assert upkeep.tick("here")["mailed"] == 1
-    assert notifications.deliver() == 0
+    assert (waiting.job_id, waiting.to, waiting.event, waiting.state) == (job.pk, editor, "job.done", "pending")
+    assert worker.deliver() == 1
+    assert worker.deliver() == 0
     (mail,) = server.mails
     file = ExportFile.objects.get()
     assert (mail["To"], mail["Subject"]) == (editor.email, "Export ready: Tasks & <more> of May")
@@ -69,7 +73,7 @@ def test_a_failed_job_is_told_with_its_reason(server: smtp.Server, editor: User,
     queued(editor, acme)
     Member.objects.filter(user=editor).update(role="viewer")
     worker.run_next()
-    assert notifications.deliver() == 1
+    assert worker.deliver() == 1
     (mail,) = server.mails
     assert mail["Subject"] == "Export failed: Tasks & <more> of May"
     assert ExportJob.objects.get().error in mail.get_body(["plain"]).get_content()
@@ -87,7 +91,7 @@ def test_only_whoever_wants_a_mail_and_does_not_know_yet_gets_one(
     worker.run_next()
     assert not Delivery.objects.exists()
     jobs.cancel(admin, queued(editor, acme))
-    assert (Delivery.objects.get().about, Delivery.objects.get().reason) == ("cancelled", "cancelled")
+    assert (Delivery.objects.get().event, Delivery.objects.get().reason) == ("job.cancelled", "cancelled")
     settings.EMAIL_HOST = ""
     queued(editor, acme)
     worker.run_next()
@@ -98,23 +102,23 @@ def test_a_mail_is_tried_again_with_the_same_id_and_at_last_given_up(server: smt
     queued(editor, acme)
     worker.run_next()
     server.answer = "451 not now, editor@example.com"
-    assert notifications.deliver() == 0
+    assert worker.deliver() == 0
     first = Delivery.objects.get()
     assert (first.state, first.attempts, first.error) == ("pending", 1, "SMTPDataError 451")
     assert first.next_at > datetime.now(UTC) + timedelta(seconds=30)
-    assert notifications.deliver() == 0  # not before its time
+    assert worker.deliver() == 0  # not before its time
     assert Delivery.objects.get().attempts == 1
     later()
     server.answer = "250 taken"
-    assert notifications.deliver() == 1
+    assert worker.deliver() == 1
     assert [mail["Message-ID"] for mail in server.mails] == [first.message_id]
-    Delivery.objects.update(state="pending", attempts=notifications.MOST_TRIES - 1)
+    Delivery.objects.update(state="pending", attempts=outbox.MOST_TRIES - 1)
     later()
     server.answer = "451 not now"
-    notifications.deliver()
+    worker.deliver()
     assert Delivery.objects.get().state == "dead"
     later()
-    assert notifications.deliver() == 0
+    assert worker.deliver() == 0
 
 
 def test_a_refused_address_is_given_up_at_once_and_the_next_mail_goes_out(
@@ -123,25 +127,25 @@ def test_a_refused_address_is_given_up_at_once_and_the_next_mail_goes_out(
     queued(editor, acme)
     worker.run_next()
     server.recipient = "550 no such editor@example.com"
-    assert notifications.deliver() == 0
+    assert worker.deliver() == 0
     dead = Delivery.objects.get()
     assert (dead.state, dead.error) == ("dead", "SMTPRecipientsRefused 550")
     assert editor.email not in caplog.text
     server.recipient = ""
     queued(editor, acme)
     worker.run_next()
-    assert notifications.deliver() == 1
+    assert worker.deliver() == 1
 
 
 def test_a_sender_that_died_half_way_sends_again_with_the_same_id(server: smtp.Server, editor: User, acme: Organization) -> None:
     queued(editor, acme)
     worker.run_next()
-    claimed = notifications._claim()
+    claimed = outbox.claim(Q(pk=None))
     assert claimed
-    notifications.message(claimed).send()  # and here it dies
-    assert notifications.deliver() == 0  # somebody may be at it
+    mails.message(claimed).send()  # and here it dies
+    assert worker.deliver() == 0  # somebody may be at it
     later()
-    assert notifications.deliver() == 1
+    assert worker.deliver() == 1
     assert [mail["Message-ID"] for mail in server.mails] == [claimed.message_id] * 2
 
 
@@ -149,7 +153,7 @@ def test_whoever_left_is_told_nothing(server: smtp.Server, editor: User, acme: O
     queued(editor, acme)
     worker.run_next()
     Member.objects.filter(user=editor).delete()
-    assert notifications.deliver() == 0
+    assert worker.deliver() == 0
     assert (Delivery.objects.get().state, server.mails) == ("dead", [])
 
 
@@ -157,7 +161,7 @@ def test_a_server_that_is_away_stops_nothing(server: smtp.Server, editor: User, 
     settings.EMAIL_PORT = 9  # nobody listens
     queued(editor, acme)
     worker.run_next()
-    assert notifications.deliver() == 0
+    assert worker.deliver() == 0
     assert ExportJob.objects.get().status == "done"
     assert Delivery.objects.get().error == "ConnectionRefusedError"
 
