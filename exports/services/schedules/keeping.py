@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
-from exports.models import ExportSchedule, Kind, Missed, Overlap, ScheduleEvent
+from exports.models import ExportSchedule, Firing, Kind, Missed, Overlap, ScheduleEvent
 from exports.services import changes, jobs
 from exports.services.deliveries import links
 from exports.services.holding import hold
@@ -57,6 +57,11 @@ def get(user: Any, schedule_id: int) -> ExportSchedule:
     if found is None:
         raise NotFound("There is no such scheduled task.")
     return found
+
+
+def job_ids(user: Any, schedule_id: int) -> QuerySet[Any]:
+    """The ids of the jobs that a schedule made, as a subquery; of none that the user may not see."""
+    return Firing.objects.filter(schedule=schedule_id, schedule__in=visible(user), job__isnull=False).order_by().values("job")
 
 
 def next_runs(schedule: ExportSchedule, count: int = 5) -> list[recurrence.Run]:
