@@ -6,8 +6,12 @@ import os
 import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import django
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 TASKS = 20_000
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "images"
@@ -53,7 +57,7 @@ def main() -> int:
     return 0
 
 
-def _choose(page: "Page") -> None:
+def _choose(page: Page) -> None:
     page.get_by_label("Name of the export").fill("Open work, North hub")
     page.get_by_label("Created", exact=True).select_option("All time")
     page.get_by_role("button", name="Take all columns out").click()

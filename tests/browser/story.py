@@ -10,8 +10,9 @@ from typing import Any
 from django.db.models import F
 from django.db.models.functions import Now
 
-from exports.models import DayTotal, ExportFile, ExportJob, ExportSchedule, Firing, JobAttempt, JobEvent
-from exports.services import jobs
+from exports import worker
+from exports.models import DayTotal, ExportFile, ExportJob, ExportSchedule, Firing, JobAttempt, JobEvent, Trigger
+from exports.services import jobs, readiness
 from exports.services.schedules import keeping
 from exports.states import JobStatus
 from tasks.models import Organization, User
@@ -21,15 +22,15 @@ from tests.making import make_job, make_queued
 SECONDS = 120
 NAMES = {"admin": "Zoë Müller", "viewer": "陳美玲"}
 DAY = timedelta(days=1)
-DONE = [  # name, format, made so many hours ago
-    ("Open work, North hub", "xlsx", 2),
-    ("点検 2026年11月", "csv", 5),
-    ("Wartungen der Woche 47", "xlsx", 9),
-    ("فحص المصاعد", "csv", 26),
-    ("Invoicing October", "json", 31),
-    ("Проверка котлов", "xlsx", 52),
-    ("Completed by José Ñandú", "csv", 75),
-    ("All work, for the warehouse", "csv", 98),
+DONE = [  # name, format, the work since this day, made so many hours ago
+    ("Open work, North hub", "xlsx", "2026-06-01", 2),
+    ("点検 2026年", "csv", "2026-01-01", 5),
+    ("Wartungen seit August", "xlsx", "2026-08-01", 9),
+    ("فحص المصاعد", "csv", "2025-11-15", 26),
+    ("Invoicing", "json", "2026-07-20", 31),
+    ("Проверка котлов", "xlsx", "2025-03-01", 52),
+    ("Completed by José Ñandú", "csv", "2026-02-10", 75),
+    ("All work, for the warehouse", "csv", "2024-09-01", 98),
 ]
 FORTNIGHT = [(6, 0, 41_000), (9, 1, 63_500), (4, 0, 22_000), (1, 0, 9_000), (0, 0, 0), (8, 0, 70_250), (11, 2, 88_000)]
 FORTNIGHT += [(7, 0, 51_000), (12, 1, 96_400), (5, 0, 38_000), (2, 0, 12_500), (1, 0, 20_000), (10, 1, 81_000), (4, 0, 30_000)]
@@ -40,8 +41,9 @@ def tell() -> tuple[ExportJob, ExportSchedule]:
     for name, called in NAMES.items():
         User.objects.filter(pk=user_of(name).pk).update(name=called)
     admin, organization = user_of("admin"), acme()
-    for name, file_format, hours in DONE:
-        _back(_done(make_queued(admin, organization, name, format=file_format)), timedelta(hours=hours))
+    _well()
+    for name, file_format, since, hours in DONE:
+        _back(_done(make_queued(admin, organization, name, format=file_format, **_since(since))), timedelta(hours=hours))
     schedule = _scheduled(admin, organization)
     _days(organization)
     _back(_failed(admin, organization), timedelta(hours=4))
@@ -52,7 +54,23 @@ def tell() -> tuple[ExportJob, ExportSchedule]:
         # Workers leave it alone, and it stands in the queue all the same.
         ExportJob.objects.filter(pk=waiting.pk).update(available_at=Now() + DAY, queued_at=Now() - timedelta(minutes=minutes))
     _running(admin, organization, "보일러 점검", 0.17)
-    return _running(admin, organization, "Everything since 2024, for the warehouse", 0.64), schedule
+    running = _running(admin, organization, "Everything since 2024, for the warehouse", 0.64)
+    ExportJob.objects.update(trigger=Trigger.STAFF)
+    return running, schedule
+
+
+def _since(day: str) -> dict[str, str]:
+    return {"creation_start_date": day, "creation_end_date": "2026-10-31", "timezone": "Europe/Amsterdam"}
+
+
+def _well() -> None:
+    """Waits until each part of the service was heard of once, as it is a minute after its start."""
+    deadline = time.monotonic() + SECONDS
+    while not all(check.is_ok for check in readiness.look()):
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"not ready: {readiness.look()}")
+        worker.tick()
+        time.sleep(1)
 
 
 def _done(job: ExportJob) -> ExportJob:
@@ -86,7 +104,7 @@ def _failed(admin: User, organization: Organization) -> ExportJob:
 
 def _running(admin: User, organization: Organization, name: str, share: float) -> ExportJob:
     total = 2_184_300
-    job = make_job(admin, organization, name)
+    job = make_job(admin, organization, name, **_since("2024-01-01"))
     began = {"queued_at": Now() - timedelta(seconds=13), "started_at": Now() - timedelta(seconds=9), "created_at": Now() - timedelta(seconds=21)}
     ExportJob.objects.filter(pk=job.pk).update(status=JobStatus.IN_PROGRESS, attempt=1, **began)
     JobEvent.objects.filter(job=job).update(at=Now() - timedelta(seconds=21))
@@ -95,7 +113,7 @@ def _running(admin: User, organization: Organization, name: str, share: float) -
         JobEvent.objects.create(
             job=job, kind=kind, from_status=was, to_status=to, attempt=1, actor=actor, at=datetime.now(UTC) - timedelta(seconds=seconds)
         )
-    beats = {"claimed_at": datetime.now(UTC) - timedelta(seconds=9), "beat_at": datetime.now(UTC) + DAY}  # nobody beats, and nobody misses it
+    beats = {"claimed_at": datetime.now(UTC) + DAY - timedelta(seconds=9), "beat_at": datetime.now(UTC) + DAY}  # nobody beats, and nobody misses it
     JobAttempt.objects.create(job=job, number=1, token="x", worker="worker-2", rows_total=total, rows_done=int(total * share), **beats)
     return job
 
@@ -113,8 +131,9 @@ def _scheduled(admin: User, organization: Organization) -> ExportSchedule:
     ]
     made = list(ExportJob.objects.filter(organization=organization, status=JobStatus.DONE).order_by("-created_at")[:4])
     outcomes = ["done", "done", "skipped", "done"]
+    assert found[0].next_run_at
     for ago in range(4, 0, -1):
-        due = tomorrow.replace(tzinfo=UTC) - ago * DAY
+        due = found[0].next_run_at - ago * DAY
         outcome = outcomes[ago - 1]
         detail = "" if outcome == "done" else "The run before it still went on."
         job = made[ago - 1] if outcome == "done" else None
