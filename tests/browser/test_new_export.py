@@ -17,7 +17,6 @@ from tests.browser.site import Site
 from tests.making import make_queued
 
 pytestmark = pytest.mark.serial
-pytest.importorskip("exports.admin.new.views")  # until the page is here
 JOBS = "/admin/exports/exportjob/"
 NEW = f"{JOBS}add/"
 MOST_TABS = 150

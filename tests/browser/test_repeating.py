@@ -1,6 +1,8 @@
-"""An export that repeats, from a new export's page to its first run; and what is exported from a list of tasks."""
+"""Exports that begin elsewhere: one that repeats, from its form to its first run, and one of what a list of tasks holds."""
 
 from __future__ import annotations
+
+import re
 
 import pytest
 from playwright.sync_api import expect
@@ -12,7 +14,6 @@ from tests.browser.people import acme, user_of
 from tests.browser.reading import downloaded, press
 
 pytestmark = pytest.mark.serial
-pytest.importorskip("exports.admin.schedules")  # until the screens are here
 
 
 def test_an_export_is_scheduled_and_run_now(open_as: OpenAs) -> None:
@@ -28,7 +29,7 @@ def test_an_export_is_scheduled_and_run_now(open_as: OpenAs) -> None:
     expect(page.get_by_label("Format")).to_have_value("xlsx")
     page.get_by_label("Repeats").select_option("weekly")
     page.get_by_label("Day of the week").select_option("Monday")
-    page.get_by_label("Time:", exact=True).fill("06:30")
+    page.get_by_label(re.compile("^Time:?$")).fill("06:30")
     page.get_by_label("Period").select_option("all")
     coming = page.get_by_role("complementary").filter(has_text="Next runs").get_by_role("listitem")
     expect(coming).to_have_count(5)
@@ -48,3 +49,28 @@ def test_an_export_is_scheduled_and_run_now(open_as: OpenAs) -> None:
     page.goto(f"/admin/exports/exportschedule/{schedule.pk}/change/")
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_role("button", name="Resume")).to_be_visible()
+
+
+def test_a_filtered_list_of_tasks_is_exported(open_as: OpenAs) -> None:
+    page = open_as("admin").page
+    page.goto("/admin/tasks/task/")
+    page.get_by_role("searchbox", name="Search").fill("demo-00001")
+    page.get_by_role("button", name="Find").click()
+    filters = page.get_by_role("navigation", name="Filters")
+    filters.get_by_text("Status", exact=True).click()
+    filters.get_by_role("link", name="Complete").click()
+    page.get_by_role("link", name="Export these").click()
+
+    expect(page.get_by_role("heading", name="New export")).to_be_visible()
+    wanted = Task.objects.filter(organization=acme(), status=TaskStatus.COMPLETE, external_id__startswith="demo-00001")
+    assert wanted.count() > 10
+    expect(page.get_by_role("definition").filter(has_text=re.compile(f"^{wanted.count()}$"))).to_be_visible()
+    page.get_by_label("Start from").select_option("basic")
+    page.get_by_label("Format").select_option("xlsx")
+    page.get_by_role("button", name="Create and start").click()
+    sheet = downloaded(page, press(page.get_by_role("link", name="Download", exact=True))).worksheets[0]
+    place = [cell.value for cell in sheet[1]].index("reference")
+    # In the list's order: the newest first.
+    assert [row[place] for row in sheet.iter_rows(min_row=2, values_only=True)] == list(
+        wanted.order_by("-created_at", "-pk").values_list("external_id", flat=True)
+    )
