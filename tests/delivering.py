@@ -26,14 +26,19 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # of nobody
 
 
 class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
     def do_POST(self) -> None:
         server: Any = self.server
         body = self.rfile.read(int(self.headers["Content-Length"]))
         server.calls.append((self.path, dict(self.headers), body))
         if server.hangs:
             server.released.wait(server.hangs)
+            self.close_connection = True
             return
+        self.close_connection = True
         self.send_response(server.status)
+        self.send_header("Connection", "close")
         for name, value in server.headers.items():
             self.send_header(name, value)
         self.end_headers()
@@ -42,7 +47,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(b".")
                 time.sleep(0.05)
 
-    do_GET = do_POST
+    do_PUT = do_POST
 
     def log_message(self, *_: Any) -> None:
         pass
