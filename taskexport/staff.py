@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 from django.contrib import admin
 from django.core.paginator import EmptyPage, Page, Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.functional import cached_property
 
 from tasks import access, lists
@@ -44,6 +46,30 @@ def sees_many(request: HttpRequest) -> bool:
     return answers[sees_many]
 
 
+# -- Choices on their way from one page to another ------------------------------------------------------------------
+NEW_EXPORT = "admin:exports_exportjob_add"
+MOST_DRAFTS = 10  # kept in a session; the oldest goes
+
+
+def hand_over(request: HttpRequest, choices: dict[str, Any], to: str = NEW_EXPORT) -> str:
+    """The address of a page that begins with these choices, such as `/admin/exports/exportjob/add/?draft=KEY`.
+
+    They are what `exports.admin.new` takes, all of them optional: `organization` (id), `name`, `dataset`, `type` with `columns` or
+    `config_id`, `segment_id`, `filter`, `sort`, `window` or two days, `format` with `options`, `timezone`, `date_format`. They wait in the
+    person's session, however long they are, and are checked like anything that a person sends.
+    """
+    drafts: dict[str, Any] = request.session.get("drafts", {})
+    key = secrets.token_hex(8)
+    request.session["drafts"] = dict([*drafts.items(), (key, choices)][-MOST_DRAFTS:])
+    return f"{reverse(to)}?draft={key}"
+
+
+def handed_over(request: HttpRequest) -> dict[str, Any] | None:
+    """The choices that wait for this page's `?draft=KEY`; None without a key, or for one that is forgotten. They stay for a reload."""
+    found = request.session.get("drafts", {}).get(request.GET.get("draft", ""))
+    return found if isinstance(found, dict) else None
+
+
 class LongPaginator(Paginator):
     """Pages of a long table: a long total is an estimate, and a page costs the same however deep it lies."""
 
@@ -51,6 +77,11 @@ class LongPaginator(Paginator):
     def count(self) -> int:
         rows: Any = self.object_list
         return lists.estimate(rows)
+
+    @property
+    def is_estimate(self) -> bool:
+        """Whether `count` was not counted."""
+        return lists.is_estimate(self.count)
 
     def validate_number(self, number: Any) -> int:
         try:

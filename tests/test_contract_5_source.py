@@ -90,7 +90,7 @@ def test_the_typical_workflow(client_of: Any, admin: User, editor: User, acme: O
     kinds: dict[str, type] = {"id": int, "chain": int, "desc": str, "debug": str, "version": int, "result": str, "logs": list}
     assert all(type(done[name]) is kind for name, kind in kinds.items())
     assert all(ISO.fullmatch(done["state"][name]) for name in ("last_run_date", "last_modified", "created_date"))
-    assert set(done) == {*kinds, "state", "trigger", "target", "delivery", "base"}
+    assert set(done) == {*kinds, "state", "trigger", "target", "delivery", "base"}  # the last two are ours
 
 
 @pytest.mark.django_db(transaction=True)

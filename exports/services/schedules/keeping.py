@@ -9,14 +9,14 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
-from exports.models import ExportSchedule, Kind, Missed, Overlap, ScheduleEvent
+from exports.models import ExportSchedule, Firing, Kind, Missed, Overlap, ScheduleEvent
 from exports.services import changes, jobs
 from exports.services.deliveries import links
 from exports.services.holding import hold
 from exports.services.operations import recording
 from exports.services.schedules import checking, ledger, recurrence, runs
 from exports.states import JobStatus
-from taskexport.errors import Conflict, NotFound
+from taskexport.errors import Conflict, Invalid, NotFound
 from tasks import access
 from tasks.access import Action
 from tasks.models import Organization, User
@@ -39,13 +39,15 @@ DEFAULTS: dict[str, Any] = {
     "skip_when_empty": False,
     "changes_only": False,
     "stem": "",
+    "month_day": None,
 }
 TIMING = ("kind", "timezone", "cron", "ends_at")
 
 
 def visible(user: Any) -> QuerySet[ExportSchedule]:
     """The schedules that the user may see, oldest first."""
-    rows = ExportSchedule.objects.select_related("organization", "owner", "segment", "config__segment", "change_base").prefetch_related("recipients")
+    related = ("organization", "owner", "segment", "config__segment", "destination", "change_base")
+    rows = ExportSchedule.objects.select_related(*related).prefetch_related("recipients")
     return access.visible_to(rows, user).order_by("pk")
 
 
@@ -57,6 +59,11 @@ def get(user: Any, schedule_id: int) -> ExportSchedule:
     return found
 
 
+def job_ids(user: Any, schedule_id: int) -> QuerySet[Any]:
+    """The ids of the jobs that a schedule made, as a subquery; of none that the user may not see."""
+    return Firing.objects.filter(schedule=schedule_id, schedule__in=visible(user), job__isnull=False).order_by().values("job")
+
+
 def next_runs(schedule: ExportSchedule, count: int = 5) -> list[recurrence.Run]:
     """The coming runs in local time, clock changes marked; none while it is paused."""
     if schedule.next_run_at is None or schedule.paused_reason:
@@ -65,6 +72,21 @@ def next_runs(schedule: ExportSchedule, count: int = 5) -> list[recurrence.Run]:
     while len(found) < count and (at := runs.next_after(schedule, found[-1])):
         found.append(at)
     return recurrence.described(runs.rule_of(schedule), found)
+
+
+def preview(first_run: datetime | None, values: dict[str, Any], count: int = 5) -> list[recurrence.Run]:
+    """The first runs of a schedule that nobody has saved yet, as `create` takes it: of `kind`, `timezone` and what differs from DEFAULTS.
+
+    Raises Invalid.
+    """
+    values = DEFAULTS | values
+    if values["kind"] == Kind.CRON:
+        try:
+            recurrence.check_cron(values["cron"])
+        except ValueError as error:
+            raise Invalid.field("cron", str(error)) from None
+    armed = checking.armed(first_run, values["timezone"], values)
+    return next_runs(ExportSchedule(**{name: values[name] for name in TIMING}, **armed), count)
 
 
 # -- Changing ------------------------------------------------------------------------------------------------------
@@ -80,7 +102,8 @@ def create(
     """A new schedule of `kind`, `timezone`, and what differs from DEFAULTS; it is the user's own.
 
     `first_run`: an instant, or without a zone a wall time in the schedule's; past, it runs at the next tick. None, for cron alone: from
-    now on. What the first job would be is checked now. `delivery`: where its runs go, as `links.checked` takes it.
+    now on. `month_day` keeps a monthly one's day where the first run's month is too short for it. What the first job would be is checked
+    now. `delivery`: where its runs go, as `links.checked` takes it.
 
     Raises Invalid with all that is wrong, Forbidden, NotFound.
     """
@@ -132,7 +155,7 @@ def update(
         changed = rows.update(**settled, version=F("version") + 1, updated_at=Now(), paused_reason="", paused_detail="", failures=0)
         if changed:
             links.apply(schedule, linked)
-            ledger.record(schedule, ScheduleEvent.Kind.CHANGED, user)
+            ledger.record(schedule, ScheduleEvent.Kind.CHANGED, user, ledger.changes(schedule, settled))
             if is_lost:
                 ledger.record_taken_over(schedule, user)
             if schedule.paused_reason:
