@@ -8,7 +8,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tasks', '0007_token_last_used'),
+        ('tasks', '0006_organization_limits'),
     ]
 
     operations = [
