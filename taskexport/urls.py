@@ -31,6 +31,7 @@ urlpatterns = [
     path("api/", include("exports.api.imports")),
     path("api/", include("exports.api.operations.urls")),
     path("api/", include("exports.api.scheduled_tasks")),
+    path("api/", include("exports.api.deliveries")),
     path(
         "api/",
         include(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -31,6 +31,8 @@ ROLE_ACTIONS: dict[str, frozenset[Action]] = {
     Role.EDITOR: frozenset({Action.READ, Action.WRITE, Action.RUN}),
     Role.ADMIN: frozenset(Action),
 }
+
+USE_NOTED_EVERY = timedelta(minutes=5)  # a token's use, so that not each call writes
 
 AnyModel = TypeVar("AnyModel", bound=Model)
 
@@ -155,4 +157,6 @@ def authenticate_access_token(text: str) -> AccessToken:
         or list(Member.objects.filter(user=token.user, role__isnull=False).values_list("organization", flat=True)) != [token.organization_id]
     ):
         raise Unauthenticated("This access token is unknown, revoked or expired.", code="token_invalid")
+    if token.last_used_at is None or token.last_used_at < now - USE_NOTED_EVERY:
+        AccessToken.objects.filter(pk=token.pk).update(last_used_at=now)
     return token

@@ -10,7 +10,6 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, JsonResponse
 from django.shortcuts import redirect
@@ -118,23 +117,12 @@ class ExportJobAdmin(admin.ModelAdmin):
             own("<uuid:job_id>/download/", self.download_view, "download"),
             own("<uuid:job_id>/link/", self.link_view, "link"),
             own("<uuid:job_id>/receipt/", self.receipt_view, "receipt"),
+            *new.urls(self.admin_site),
             *super().get_urls(),
         ]
 
     def add_view(self, request: Any, form_url: str = "", extra_context: Any = None) -> HttpResponse:
-        if not self.has_add_permission(request):
-            raise PermissionDenied
-        form = new.NewJobForm(request.user, request.POST if request.method == "POST" else None)
-        if request.method == "POST" and form.is_valid():
-            and_start = "_start" in request.POST
-            try:
-                job_id = new.make(request.user, form, and_start=and_start)
-            except AppError as error:
-                new.refuse(form, error)
-            else:
-                messages.success(request, VERBS["start"].said if and_start else "The export is made. Start it when you like.")
-                return redirect(JOB_URL, job_id)
-        return self._page(request, "new.html", {"title": "New export", "form": form})
+        return new.view(request, self.admin_site.each_context(request) | {"opts": self.opts})
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         if request.method not in {"GET", "HEAD"}:

@@ -1,22 +1,20 @@
-"""Users, platforms, organizations, members and access tokens."""
+"""Users, platforms, organizations and members."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 
 from taskexport.staff import OrganizationFilter, may_anywhere, may_in
 from tasks import access
 from tasks.access import Action
 from tasks.admin.base import TenantAdmin, TenantForm
-from tasks.models import AccessToken, Member, Organization, Platform, Role, User
+from tasks.models import Member, Organization, Platform, User
 
 LIMITS = ("max_running", "file_days", "rows_a_day", "kept_mb")  # of an organization; nobody sets their own
 
@@ -92,6 +90,9 @@ class PlatformAdmin(_SuperusersOnly, admin.ModelAdmin):
     ordering = ("name", "pk")
     autocomplete_fields = ("owners",)
 
+    class Media:
+        js = ("taskexport/named.js",)
+
 
 @admin.register(Organization)
 class OrganizationAdmin(admin.ModelAdmin):
@@ -165,68 +166,3 @@ class MemberAdmin(TenantAdmin):
     @admin.display(description="signs in as")
     def signs_in_as(self, member: Member) -> str:
         return member.user.email if member.user else ""
-
-
-class NewTokenForm(TenantForm):
-    """What a new token is for, and what it may do."""
-
-    role = forms.ChoiceField(choices=Role.choices, initial=Role.EDITOR, help_text="What it may do in the organization.")
-
-
-@admin.action(description="Revoke selected access tokens")
-def revoke(modeladmin: Any, request: HttpRequest, queryset: QuerySet[AccessToken]) -> None:
-    """Ends the tokens; one that was revoked before stays as it was."""
-    for token in queryset:
-        if access.revoke_access_token(token):
-            modeladmin.log_change(request, token, "Revoked.")
-            messages.success(request, f"{token}: revoked. Whoever uses it is refused from now on.")
-        else:
-            messages.info(request, f"{token}: was revoked before.")
-
-
-@admin.register(AccessToken)
-class AccessTokenAdmin(TenantAdmin):
-    """Secrets of service accounts: made, listed, revoked; never shown twice, never changed."""
-
-    form = NewTokenForm
-    read_action = write_action = Action.ADMINISTER
-    list_display = ("name", "role", "state", "organization", "created_at", "expires_at")
-    list_select_related = ("organization",)
-    search_fields = ("name",)
-    ordering = ("-created_at", "-pk")
-    actions = (revoke,)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        theirs = Member.objects.filter(user=OuterRef("user"), organization=OuterRef("organization"))
-        return super().get_queryset(request).annotate(given_role=Subquery(theirs.values("role")[:1]))
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        if obj is None:
-            return ("organization", "name", "role", "expires_at")
-        return ("organization", "name", "state", "created_at", "expires_at", "revoked_at")
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False  # revoked, it still says who could get in, and when
-
-    def lookup_allowed(self, lookup: str, value: Any, request: Any = None) -> bool:
-        return not lookup.startswith("secret") and super().lookup_allowed(lookup, value, request)
-
-    def save_model(self, request: Any, obj: Any, form: Any, change: bool) -> None:
-        token, text = access.create_access_token(
-            obj.organization, name=obj.name, role=Role(form.cleaned_data["role"]), expires_at=form.cleaned_data["expires_at"]
-        )
-        obj.pk = token.pk
-        messages.warning(request, f"Copy this secret now, it is never shown again: {text}")
-
-    @admin.display(description="role")
-    def role(self, token: Any) -> str:
-        return token.given_role or "none"
-
-    @admin.display(description="state")
-    def state(self, token: AccessToken) -> str:
-        if token.revoked_at:
-            return "revoked"
-        return "expired" if token.expires_at and token.expires_at <= timezone.now() else "active"

@@ -134,6 +134,7 @@ class AccessToken(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, editable=False, help_text="As of up to five minutes ago.")
 
     def __str__(self) -> str:
         return self.name

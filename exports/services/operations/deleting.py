@@ -56,6 +56,12 @@ class _Tree:
         ]
 
 
+def related(operation: Operation) -> list[Entity]:
+    """What goes with it, if it is deleted now."""
+    with transaction.atomic():
+        return _tree(operation).entities()
+
+
 def delete(user: User, operation: Operation, *, force: bool) -> None:
     """Removes it, by force with its job, file, import, upload and child operations; their bytes go to the sweeper.
 

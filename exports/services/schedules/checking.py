@@ -86,15 +86,16 @@ def checked(user: User, organization: Organization, name: str, first_run: dateti
             errors.extend(error.fields)
     if errors:
         raise Invalid("; ".join(f"{error.field}: {error.detail}" for error in errors), fields=errors)
-    settled = {"name": name, **values, "timezone": zone, **_armed(first_run, zone, values)}
+    settled = {"name": name, **values, "timezone": zone, **armed(first_run, zone, values)}
+    settled.pop("month_day")  # it is in the first run's wall time
     draft = ExportSchedule(organization=organization, owner=user, **settled)
     wish = runs.wish_of(draft, datetime.now(UTC))
     jobs.require_create(user, organization, wish.spec)
     return settled
 
 
-def _armed(first_run: datetime | None, zone: str, values: dict[str, Any]) -> dict[str, Any]:
-    """Where the schedule stands in time."""
+def armed(first_run: datetime | None, zone: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Where the schedule stands in time. Raises Invalid."""
     now = datetime.now(UTC)
     tz = zoneinfo.ZoneInfo(zone)
     try:
@@ -109,4 +110,6 @@ def _armed(first_run: datetime | None, zone: str, values: dict[str, Any]) -> dic
         first = next(recurrence.times(rule, now), None)
     if first and values["ends_at"] and first > values["ends_at"]:
         raise Invalid.field("ends_at", "It would end before its first run.")
+    if values["kind"] == Kind.MONTHLY and values["month_day"]:
+        wall = recurrence.anchored(wall, values["month_day"])
     return {"starts_on_clock": wall.isoformat(), "next_run_at": first, "armed_at": Now()}

@@ -11,11 +11,12 @@ from django.db.models.functions import Now
 
 from exports.models import ExportSchedule, Firing, Kind, Missed, Overlap, ScheduleEvent
 from exports.services import changes, jobs
+from exports.services.deliveries import links
 from exports.services.holding import hold
 from exports.services.operations import recording
 from exports.services.schedules import checking, ledger, recurrence, runs
 from exports.states import JobStatus
-from taskexport.errors import Conflict, NotFound
+from taskexport.errors import Conflict, Invalid, NotFound
 from tasks import access
 from tasks.access import Action
 from tasks.models import Organization, User
@@ -38,13 +39,15 @@ DEFAULTS: dict[str, Any] = {
     "skip_when_empty": False,
     "changes_only": False,
     "stem": "",
+    "month_day": None,
 }
 TIMING = ("kind", "timezone", "cron", "ends_at")
 
 
 def visible(user: Any) -> QuerySet[ExportSchedule]:
     """The schedules that the user may see, oldest first."""
-    rows = ExportSchedule.objects.select_related("organization", "owner", "segment", "config__segment", "change_base")
+    related = ("organization", "owner", "segment", "config__segment", "destination", "change_base")
+    rows = ExportSchedule.objects.select_related(*related).prefetch_related("recipients")
     return access.visible_to(rows, user).order_by("pk")
 
 
@@ -71,32 +74,69 @@ def next_runs(schedule: ExportSchedule, count: int = 5) -> list[recurrence.Run]:
     return recurrence.described(runs.rule_of(schedule), found)
 
 
+def preview(first_run: datetime | None, values: dict[str, Any], count: int = 5) -> list[recurrence.Run]:
+    """The first runs of a schedule that nobody has saved yet, as `create` takes it: of `kind`, `timezone` and what differs from DEFAULTS.
+
+    Raises Invalid.
+    """
+    values = DEFAULTS | values
+    if values["kind"] == Kind.CRON:
+        try:
+            recurrence.check_cron(values["cron"])
+        except ValueError as error:
+            raise Invalid.field("cron", str(error)) from None
+    armed = checking.armed(first_run, values["timezone"], values)
+    return next_runs(ExportSchedule(**{name: values[name] for name in TIMING}, **armed), count)
+
+
 # -- Changing ------------------------------------------------------------------------------------------------------
-def create(user: User, organization: Organization, name: str, first_run: datetime | None, values: dict[str, Any]) -> ExportSchedule:
+def create(
+    user: User,
+    organization: Organization,
+    name: str,
+    first_run: datetime | None,
+    values: dict[str, Any],
+    *,
+    delivery: dict[str, Any] | None = None,
+) -> ExportSchedule:
     """A new schedule of `kind`, `timezone`, and what differs from DEFAULTS; it is the user's own.
 
     `first_run`: an instant, or without a zone a wall time in the schedule's; past, it runs at the next tick. None, for cron alone: from
-    now on. What the first job would be is checked now. Raises Invalid with all that is wrong, Forbidden, NotFound.
+    now on. `month_day` keeps a monthly one's day where the first run's month is too short for it. What the first job would be is checked
+    now. `delivery`: where its runs go, as `links.checked` takes it.
+
+    Raises Invalid with all that is wrong, Forbidden, NotFound.
     """
     access.require(user, Action.ADMINISTER, organization)
     settled = checking.checked(user, organization, name, first_run, DEFAULTS | values)
+    linked = links.checked(organization, delivery or {})
     with transaction.atomic():
         hold(settled["config"], settled["segment"])
         made = ExportSchedule.objects.create(organization=organization, owner=user, **settled)
+        links.apply(made, linked)
         ledger.record(made, ScheduleEvent.Kind.CREATED, user)
     return get(user, made.pk)
 
 
 def update(
-    user: User, schedule: ExportSchedule, name: str, first_run: datetime | None, values: dict[str, Any], *, version: int | None = None
+    user: User,
+    schedule: ExportSchedule,
+    name: str,
+    first_run: datetime | None,
+    values: dict[str, Any],
+    *,
+    version: int | None = None,
+    delivery: dict[str, Any] | None = None,
 ) -> ExportSchedule:
     """The schedule with all of it said anew, its version one higher, no longer paused; it stays the owner's while that person may run it.
 
-    Its place in time stays where neither the time nor the repetition changes. `version` insists on the one that was read.
+    Its place in time stays where neither the time nor the repetition changes. `version` insists on the one that was read. `delivery`: where
+    its runs go from now on; None: where they went.
     Raises Invalid, Conflict while it runs or where it is stale, Forbidden, NotFound.
     """
     access.require(user, Action.ADMINISTER, schedule.organization)
     settled = checking.checked(user, schedule.organization, name, first_run, DEFAULTS | values)
+    linked = links.checked(schedule.organization, delivery or {})
     same_time = all(settled[field] == getattr(schedule, field) for field in TIMING)
     if same_time and (first_run is None or checking.instant(first_run, schedule.timezone) == checking.shown_once(schedule)):
         # A month's day stays the 31st, although February showed the 29th.
@@ -114,7 +154,8 @@ def update(
         rows = ExportSchedule.objects.filter(pk=schedule.pk, version=schedule.version if version is None else version)
         changed = rows.update(**settled, version=F("version") + 1, updated_at=Now(), paused_reason="", paused_detail="", failures=0)
         if changed:
-            ledger.record(schedule, ScheduleEvent.Kind.CHANGED, user)
+            links.apply(schedule, linked)
+            ledger.record(schedule, ScheduleEvent.Kind.CHANGED, user, ledger.changes(schedule, settled))
             if is_lost:
                 ledger.record_taken_over(schedule, user)
             if schedule.paused_reason:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any
+
 from django.db.models import QuerySet
 
 from exports.models import ExportSchedule, ScheduleEvent
@@ -18,6 +21,26 @@ def record(schedule: ExportSchedule, kind: ScheduleEvent.Kind, actor: User | Non
 def record_taken_over(schedule: ExportSchedule, actor: User) -> None:
     """The schedule, as it was read before, is the actor's now."""
     record(schedule, ScheduleEvent.Kind.TAKEN_OVER, actor, f"It was {schedule.owner}'s." if schedule.owner else "It was nobody's any more.")
+
+
+UNSAID = {"next_run_at", "armed_at", "owner", "stem"}  # they follow from the rest, or are told elsewhere
+LONG = 100  # characters of a value; of a longer one only its field is named
+
+
+def changes(schedule: ExportSchedule, settled: dict[str, Any]) -> str:
+    """What these values change of a schedule, as it was read before, such as `format: csv → xlsx; columns`."""
+
+    def shown(value: Any) -> str:
+        return f"{value:%Y-%m-%d %H:%M} UTC" if isinstance(value, datetime) else str(value) if value not in ("", None) else "none"
+
+    told = []
+    for field, value in settled.items():
+        before = getattr(schedule, field)
+        if field not in UNSAID and before != value:
+            is_long = isinstance(before or value, dict | list) or max(len(str(before)), len(str(value))) > LONG
+            word = field.replace("_", " ")
+            told.append(word if is_long else f"{word}: {shown(before)} → {shown(value)}")
+    return "; ".join(told)
 
 
 def lines(schedule: ExportSchedule) -> QuerySet[ScheduleEvent]:

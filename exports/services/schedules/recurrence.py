@@ -17,7 +17,7 @@ import itertools
 import zoneinfo
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from cronsim import CronSim, CronSimError
 
@@ -162,3 +162,30 @@ def described(rule: Rule, runs: list[datetime]) -> list[Run]:
             change = f"the clocks have changed: {local:UTC%z} from here on"
         found.append(Run(at, local, change))
     return found
+
+
+def begin(kind: str, zone: str, clock: time, after: datetime, *, weekday: int = 0, day: int = 1) -> datetime:
+    """The wall time of the first run after this instant: each day, each week on `weekday` (0: Monday), or each month on `day`, or on the
+    last day of a shorter month."""
+    today = after.astimezone(zoneinfo.ZoneInfo(zone)).date()
+    start = today - timedelta(days=2)
+    if kind == "weekly":
+        start -= timedelta(days=(start.weekday() - weekday) % 7)
+    elif kind == "monthly":
+        start = _anchor(start - timedelta(days=31), day)
+    rule = Rule(kind, zone, datetime.combine(start, clock))
+    days = (found for found in _days(rule, after) if _exists(found, zone) and instant(datetime.combine(found, clock), zone) > after)
+    return datetime.combine(next(days), clock)
+
+
+def anchored(wall: datetime, day: int) -> datetime:
+    """The wall time from which a monthly rule keeps this day of the month, where the first run's month is too short for it: of a month before."""
+    return wall if wall.day == day else datetime.combine(_anchor(wall.date(), day), wall.time())
+
+
+def _anchor(before: date, day: int) -> date:
+    """The last such day of a month up to this one."""
+    year, month = before.year, before.month
+    while day > calendar.monthrange(year, month)[1] or date(year, month, day) > before:
+        year, month = (year, month - 1) if month > 1 else (year - 1, 12)
+    return date(year, month, day)
