@@ -197,7 +197,8 @@ def _admin(filled: Filled) -> Iterator[Call]:
     yield Call("admin jobs of a format nobody asked for", PAGE_MS, jobs, {"format": "parquet"}, client="staff")
     yield Call("admin jobs of an owner", PAGE_MS, jobs, {"by": filled.staff.pk}, client="staff")
     yield Call("admin jobs of a schedule", PAGE_MS, jobs, {"schedule": ExportSchedule.objects.all()[0].pk}, client="staff")
-    yield Call("admin jobs of a month", PAGE_MS, jobs, {"created_at__gte": "2026-01-01T00:00Z", "created_at__lt": "2026-02-01T00:00Z"}, client="staff")
+    month = {"created_at__gte": "2026-01-01T00:00Z", "created_at__lt": "2026-02-01T00:00Z"}
+    yield Call("admin jobs of a month", PAGE_MS, jobs, month, client="staff")
     running = ExportJob.objects.filter(organization=filled.organization, status__in=ACTIVE).order_by("-created_at")
     ids = ",".join(str(pk) for pk in running.values_list("pk", flat=True)[:50])
     yield Call("admin poll of a list", POLL_MS, f"{jobs}live/", {"ids": ids}, client="staff")
