@@ -355,7 +355,10 @@ def test_the_preflight_says_what_a_create_would_give(editor: User, acme: Organiz
     assert (found["rows"], found["rows_exact"], found["header"], len(found["preview"])) == (25, True, ["What", "Source", "Étage"], 20)
     assert found["preview"][2] == ["Task 3", "ours", "'=4"]
     assert [warning["code"] for warning in found["warnings"]] == ["formulas"]
-    assert answer["in_words"] == "tasks"
+    assert (answer["in_words"], answer["window"]) == ("tasks", [])
+    days = {"window": "dates", "creation_start_date": "2024-10-27", "creation_end_date": "2024-10-28", "timezone": "Europe/Amsterdam"}
+    answer = client.post(PREFLIGHT, choices(acme, **days), content_type="application/json").json()
+    assert (answer["preflight"]["rows"], answer["window"]) == (0, ["2024-10-27", "2024-10-28"])
     wrong = client.post(PREFLIGHT, choices(acme, filter={"column": "status", "op": "is", "value": ""}), content_type="application/json")
     assert (wrong.status_code, [error["field"] for error in wrong.json()["errors"]]) == (200, ["filter.value"])
     assert set(client.post(PREFLIGHT, "{", content_type="application/json").json()) == {"errors"}

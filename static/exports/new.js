@@ -47,6 +47,10 @@ function start() {
     ask: () => (ready && organization.value ? choices() : null),
     labelled: (name) => labelOf(form, picker.columns(), name),
     missing: () => (organization.value ? "" : "Choose an organization."),
+    onanswer: ({ window: [first, last] }) => {
+      const said = windowOf.value === offered.dates || !first ? "" : first === last ? first : `${first} to ${last}`;
+      form.querySelector("[data-window-words]").textContent = said;
+    },
   });
 
   // -- State --
@@ -148,7 +152,10 @@ function start() {
     form.querySelectorAll("[data-dates]").forEach((element) => (element.hidden = windowOf.value !== offered.dates));
   }
 
-  windowOf.addEventListener("change", dates);
+  windowOf.addEventListener("change", () => {
+    dates();
+    form.querySelector("[data-window-words]").textContent = "";
+  });
 
   // -- Format --
   const LABELS = { ",": "comma", ";": "semicolon", "\t": "tab", "|": "bar |", ".": "point" };
@@ -284,8 +291,14 @@ function start() {
     options[format.value] = begun.options ?? {};
     sort = (Array.isArray(begun.sort) ? begun.sort : []).map(({ column, direction = "asc" }) => ({ column, direction }));
     columnsFrom = Array.isArray(begun.columns) ? "own" : begun.config_id ? `config-${begun.config_id}` : (begun.type ?? "custom");
-    if (Array.isArray(begun.columns)) picker.set(begun.columns);
-    filter.set(begun.filter);
+    try {
+      if (Array.isArray(begun.columns)) picker.set(begun.columns);
+      filter.set(begun.filter);
+    } catch {
+      // A link of another making: the server has said what is wrong with it.
+      picker.set([]);
+      filter.set(null);
+    }
     dates();
     // The select knows only the segments of the organization that the server knew of.
     const wanted = begun.segment_id ? String(begun.segment_id) : "";

@@ -47,7 +47,7 @@ def test_three_renamed_columns_and_a_condition_by_mouse(open_as: OpenAs) -> None
     page = open_as("admin").page
     page.goto(NEW)
     page.get_by_label("Name of the export").fill("Made by mouse")
-    page.get_by_label("Created").select_option("All time")
+    page.get_by_label("Created", exact=True).select_option("All time")
     page.get_by_role("button", name="Take all columns out").click()
     for column in ("reference", "title", "status"):
         page.get_by_label("Seek a column").fill(column)

@@ -84,13 +84,14 @@ def of_job(job: ExportJob) -> dict[str, Any]:
         "date_format": spec.date_format,
         **({"type": job.type} if job.type in CONFIGS else {"type": "custom", "columns": list(spec.columns)}),
     }
+    bounds = bounds_of(spec)
+    return found | {"window": asked.DATES if bounds else "all", **bounds}
+
+
+def bounds_of(spec: Spec) -> dict[str, str]:
+    """The spec's window: whole days of its zone where they are, else times, the last one included; empty for all time."""
     if specs.is_of_all_time(spec):
-        return found | {"window": "all"}
-    return found | {"window": asked.DATES, **_bounds(spec)}
-
-
-def _bounds(spec: Spec) -> dict[str, str]:
-    """Whole days of the spec's zone where they are, else times, the last one included."""
+        return {}
     start, behind = spec.created_from, spec.created_before or datetime.max.replace(tzinfo=UTC)
     with contextlib.suppress(OverflowError):
         zone = zoneinfo.ZoneInfo(spec.timezone)
