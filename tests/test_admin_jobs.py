@@ -22,7 +22,7 @@ from exports.models import Download, ExportFile, ExportJob, JobEvent, Trigger
 from exports.services import jobs
 from exports.states import JobStatus
 from tasks.models import Organization, Platform, Role, Task, User
-from tests.making import make_job
+from tests.making import make_job, make_queued
 
 StaffClientOf = Callable[[User], Client]
 LIST = "/admin/exports/exportjob/"
@@ -307,18 +307,24 @@ def test_live_tells_rows_and_percent_by_one_query_of_its_own(editor: User, acme:
     with CaptureQueriesContext(connection) as queries:
         answer = client.get(f"{LIST}live/?ids={ids}").json()["jobs"]
     assert len([query for query in queries if "exports_exportjob" in query["sql"]]) == 1
-    assert len(queries) == 4  # session, user, platforms, jobs
+    assert len(queries) == 3  # session, user, jobs
+    assert answer[0].pop("pace").startswith("1,500 rows a second, ")
     assert answer == [
         {
             "id": str(claim.job.pk),
+            "name": "job",
             "status": "in progress",
             "badge": "badge badge-in-progress",
             "rows": "1,500 of 6,000 rows",
             "percent": 25.0,
+            "percent_text": "25 %",
             "error": "",
             "live": True,
         }
     ]
+    waiting = [make_queued(editor, acme) for _ in range(2)]
+    paces = {job["id"]: job["pace"] for job in client.get(f"{LIST}live/?ids={','.join(str(job.pk) for job in waiting)}").json()["jobs"]}
+    assert [paces[str(job.pk)] for job in waiting] == ["number 1 in the queue", "number 2 in the queue"]
 
 
 def test_pages_carry_no_inline_script_or_style(editor: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
@@ -342,7 +348,7 @@ def test_a_list_of_ten_takes_as_many_queries_as_one_of_one(editor: User, acme: O
     one = count()
     for number in range(9):
         with_file(make_job(editor, acme, f"Job {number}"))
-    assert count() == one <= 12
+    assert count() == one <= 14
 
 
 def test_an_empty_list_says_what_to_do(viewer: User, editor: User, staff_client_of: StaffClientOf) -> None:

@@ -125,6 +125,7 @@ class Delivery(models.Model):
     sent_at = models.DateTimeField(null=True)
 
     class Meta:
+        verbose_name_plural = "deliveries"
         ordering = ["-created_at", "-pk"]
         indexes = [
             models.Index(fields=["next_at"], name="delivery_due", condition=Q(state=DeliveryState.PENDING)),

@@ -119,6 +119,7 @@ class ExportSchedule(models.Model):
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
+        verbose_name = "schedule"
         ordering = ["pk"]
         constraints = [
             models.CheckConstraint(condition=Q(kind__in=Kind.values), name="schedule_kind_known"),

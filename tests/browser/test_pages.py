@@ -139,7 +139,7 @@ def test_a_job_s_page_in_each_status(open_as: OpenAs, site: Site) -> None:
         walk.to(f"{JOBS}{job.pk}/change/")
     walk.to(JOBS)
     page.goto(f"{JOBS}{make_queued(user_of('admin'), acme(), 'Done'.ljust(200, '!')).pk}/change/")
-    expect(page.get_by_role("link", name="Download").first).to_be_visible()
+    expect(page.get_by_role("link", name="Download", exact=True).first).to_be_visible()
     walk.here("a job with its file")
     walk.end()
 

@@ -76,7 +76,7 @@ class DeliveryAdmin(Screen):
         "",
         "Mails, calls of webhooks and copies of files are listed here, from the moment they are due until a while after they arrived.",
     )
-    list_display = ("made_at", "about", "way", "goes_to", "state_badge", "tries", "last_error", "organization")
+    list_display = ("made_at", "about", "goes_to", "state_badge", "tries", "last_error", "organization")
     list_filter = (StateFilter, KindFilter, OrganizationFilter)
     ordering = ("-created_at", "-pk")
     actions = (redeliver,)
@@ -92,19 +92,15 @@ class DeliveryAdmin(Screen):
 
     @admin.display(description="written (UTC)", ordering="created_at")
     def made_at(self, delivery: Delivery) -> str:
-        return shown.utc(delivery.created_at)
+        return f"{delivery.created_at:%Y-%m-%d %H:%M}"
 
     @admin.display(description="about")
     def about(self, delivery: Delivery) -> str:
-        return delivery.job.name if delivery.job else delivery.title or delivery.get_event_display()
-
-    @admin.display(description="way")
-    def way(self, delivery: Delivery) -> str:
-        return shown.KINDS[DeliveryKind(delivery.kind)]
+        return delivery.job.name if delivery.job else delivery.title or shown.about(delivery).capitalize()
 
     @admin.display(description="to")
     def goes_to(self, delivery: Delivery) -> str:
-        return reading.where_to(delivery)
+        return f"{shown.KINDS[DeliveryKind(delivery.kind)]}: {reading.where_to(delivery)}"
 
     @admin.display(description="state", ordering="state")
     def state_badge(self, delivery: Delivery) -> str:
@@ -130,7 +126,8 @@ class DeliveryAdmin(Screen):
                 "title": str(self.about(delivery)),
                 "delivery": delivery,
                 "state": shown.state(delivery),
-                "kind": self.way(delivery),
+                "kind": shown.KINDS[DeliveryKind(delivery.kind)],
+                "event": shown.about(delivery),
                 "to": reading.where_to(delivery),
                 "may_redeliver": reading.may_redeliver(delivery),
                 "tries": delivery.tries.all()[:TRIES_SHOWN],

@@ -22,8 +22,6 @@ from taskexport.screens import AskingForm, Screen, badge, number
 from tasks.access import Action
 
 WHY = "Whoever takes the calls checks their signature with it. Keep it where other secrets are kept."
-EVENTS = {Event.DONE: "An export is done", Event.FAILED: "An export has failed", Event.CANCELLED: "An export was cancelled"}
-EVENTS |= {Event.PAUSED: "The service has paused a schedule"}
 
 
 class WebhookForm(AskingForm):
@@ -37,7 +35,9 @@ class WebhookForm(AskingForm):
         help_text="https, and reachable from the internet. Each event is sent there as a POST of JSON.",
     )
     events = forms.MultipleChoiceField(
-        label="Call it when", choices=[(event.value, EVENTS[event]) for event in webhooks.EVENTS], widget=forms.CheckboxSelectMultiple
+        label="Call it when",
+        choices=[(event.value, shown.EVENTS[event].capitalize()) for event in webhooks.EVENTS],
+        widget=forms.CheckboxSelectMultiple,
     )
     field_order = ("organization", "name", "url", "events")
 
@@ -95,7 +95,7 @@ class WebhookAdmin(Screen):
 
     @admin.display(description="when")
     def about(self, webhook: Webhook) -> str:
-        return ", ".join(Event(event).label for event in webhook.events if event in Event.values)
+        return ", ".join(shown.EVENTS[Event(event)] for event in webhook.events if event in Event.values)
 
     @admin.display(description="URL")
     def address(self, webhook: Webhook) -> str:

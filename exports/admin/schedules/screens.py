@@ -73,7 +73,7 @@ class ExportScheduleAdmin(Screen):
         "Add one, or press “Repeat this…” on the page of an export: it is then made at the same time each day, week or month.",
         "An admin of your organization can add one: it makes the same export each day, week or month.",
     )
-    list_display = ("name", "state", "when", "next_run", "last_outcome", "owned_by", "organization")
+    list_display = ("name", "state", "when", "next_run", "last_run", "owned_by", "organization")
     list_filter = (StateFilter, KindFilter, OrganizationFilter)
     search_fields = ("name",)
     search_help_text = "A part of the name"
@@ -98,10 +98,10 @@ class ExportScheduleAdmin(Screen):
     def next_run(self, schedule: ExportSchedule) -> str:
         if schedule.paused_reason or schedule.next_run_at is None:
             return "–"
-        return format_html('{} <span class="quiet">{}</span>', shown.local(schedule.next_run_at, schedule.timezone), schedule.timezone)
+        return format_html('<span>{} <span class="quiet">{}</span></span>', shown.local(schedule.next_run_at, schedule.timezone), schedule.timezone)
 
     @admin.display(description="last run")
-    def last_outcome(self, schedule: Any) -> str:
+    def last_run(self, schedule: Any) -> str:
         return shown.last(schedule)
 
     @admin.display(description="owner")

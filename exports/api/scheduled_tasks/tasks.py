@@ -18,6 +18,7 @@ from exports.api.scheduled_tasks.base import CHAIN, READ, TAG, WRITE, ServiceVie
 from exports.api.scheduled_tasks.presenting import LOG_LIMIT, present, state
 from exports.models import ExportFile, ExportSchedule, Kind
 from exports.services import files, segments
+from exports.services.deliveries import links
 from exports.services.schedules import checking, firing, keeping, reading, settling
 from exports.services.schedules.reading import Code
 from taskexport import idempotency
@@ -45,6 +46,7 @@ NAMES = {
     "segment_id": "trigger.segment_id",
     "dataset": "target.export_index",
     "format": "target.export_format",
+    **{name: f"delivery.{name}" for name in links.FIELDS},
     "changes_only": "target.changes_only",
 }
 EXAMPLE = {
@@ -113,6 +115,11 @@ def _wished(request: Request, where: Organization, body: dict[str, Any], before:
     return name, _first_run(trigger.get("once")), values
 
 
+def _delivery(body: dict[str, Any]) -> dict[str, Any] | None:
+    """Where the runs shall go: all of it anew where the body speaks of it."""
+    return {**links.DEFAULTS, **body["delivery"]} if "delivery" in body else None
+
+
 def _in_our_words(make: Callable[[], ExportSchedule]) -> ExportSchedule:
     try:
         return make()
@@ -170,9 +177,10 @@ class ScheduledTaskListView(ServiceView):
         body = parse_body(shapes.ScheduledTaskWish, request)
         where = organization(request, body.get("chain"), Action.ADMINISTER)
         name, first_run, values = _wished(request, where, body)
+        delivery = _delivery(body)
 
         def make() -> idempotency.Answer:
-            made = _in_our_words(lambda: keeping.create(user_of(request), where, name, first_run, values))
+            made = _in_our_words(lambda: keeping.create(user_of(request), where, name, first_run, values, delivery=delivery))
             return idempotency.Answer(201, _one(request, made.pk), {"Location": request.build_absolute_uri(f"/api/services/tasks/{made.pk}")})
 
         return answer_once(request, make)
@@ -213,8 +221,8 @@ class ScheduledTaskView(ServiceView):
         body = parse_body(shapes.ScheduledTaskChange, request)
         matched = require_match(request, str(schedule.version))
         name, first_run, values = _wished(request, schedule.organization, body, schedule)
-        version = int(matched) if matched else None
-        _in_our_words(lambda: keeping.update(user_of(request), schedule, name, first_run, values, version=version))
+        version, delivery = int(matched) if matched else None, _delivery(body)
+        _in_our_words(lambda: keeping.update(user_of(request), schedule, name, first_run, values, version=version, delivery=delivery))
         return Response(_one(request, schedule.pk))
 
     @extend_schema(operation_id="delete_scheduled_task", tags=[TAG], responses={204: None, **refusals(400, 401, 403, 404, 409, 429)})
