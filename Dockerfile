@@ -7,7 +7,8 @@ RUN python -m venv /venv && /venv/bin/pip install --disable-pip-version-check --
 FROM python:3.11-slim
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 VAR=/var/lib/taskexport STATIC_ROOT=/app/staticfiles
 WORKDIR /app
-RUN useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin taskexport \
+RUN groupadd --system --gid 10001 taskexport \
+ && useradd --system --uid 10001 --gid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin taskexport \
  && install -d -m 0700 -o taskexport -g taskexport /var/lib/taskexport
 COPY --from=build /venv /venv
 COPY manage.py ./
@@ -20,7 +21,8 @@ COPY static static
 RUN VAR=/tmp/build SECRET_KEY="only for collectstatic, which signs nothing at all, never used" ALLOWED_HOSTS=localhost \
     python manage.py collectstatic --noinput -v 0 \
  && rm -rf /tmp/build && python -m compileall -q taskexport tasks exports
-USER taskexport
+# By number: whoever runs images only as nobody special can tell.
+USER 10001:10001
 VOLUME /var/lib/taskexport
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s \

@@ -24,7 +24,7 @@ seed: .venv/.runtime ## demo organizations, people and ROWS=20000 tasks; the las
 	@$(PY) manage.py seed_demo $(if $(ROWS),--tasks $(ROWS))
 
 test: .venv/.test ## all tests, on SQLite and then on PostgreSQL
-	$(PYTEST) --database=sqlite -n 2 --dist loadgroup
+	$(PYTEST) --database=sqlite -m 'not long and not once' -n 2 --dist loadgroup
 	$(PYTEST) --database=postgres -n 2 --dist loadgroup
 
 test-long: .venv/.test ## the tests that take minutes, on both databases, and 5,000 made-up calls

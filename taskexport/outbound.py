@@ -28,9 +28,11 @@ URL_CHARS = 2000
 MOST_ADDRESSES = 4  # of a name that are tried
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-_INSIDE_V6 = [
-    ipaddress.ip_network(net) for net in ("::/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "fec0::/10")
-]  # hold IPv4 addresses, or a site's own
+# What Python's `is_global` lets pass: assigned to protocols, or standing for an IPv4 address.
+_INSIDE = [
+    ipaddress.ip_network(net)
+    for net in ("192.0.0.0/24", "192.88.99.0/24", "::/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "fec0::/10")
+]
 
 
 class Refused(OSError):
@@ -92,7 +94,7 @@ def _plain(address: Address) -> Address:
 
 
 def _is_public(address: Address) -> bool:
-    if isinstance(address, ipaddress.IPv6Address) and (address.scope_id or any(address in net for net in _INSIDE_V6)):
+    if any(address in net for net in _INSIDE) or (isinstance(address, ipaddress.IPv6Address) and address.scope_id):
         return False
     # `is_global` is false for private, loopback, link-local, shared (100.64/10), documentation and reserved ones.
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified or address.is_loopback)
@@ -148,12 +150,24 @@ def open_socket(scheme: str, host: str, port: int, seconds: float = CONNECT_SECO
         if left <= 0:
             break
         try:
-            return socket.create_connection((str(_plain(address)), port), left)
+            return _dial(_plain(address), port, left)
         except TimeoutError:
             said = "the connection was not made in time"
         except OSError:
             said = "the connection was refused"
     raise Unreachable(said)
+
+
+def _dial(address: Address, port: int, seconds: float) -> socket.socket:
+    # By number and without another look-up, which `socket.create_connection` would make.
+    dialled = socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        dialled.settimeout(seconds)
+        dialled.connect((str(address), port))
+    except BaseException:
+        dialled.close()
+        raise
+    return dialled
 
 
 # -- A call ----------------------------------------------------------------------------------------------------------

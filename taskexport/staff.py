@@ -78,6 +78,11 @@ class LongPaginator(Paginator):
         rows: Any = self.object_list
         return lists.estimate(rows)
 
+    @property
+    def is_estimate(self) -> bool:
+        """Whether `count` was not counted."""
+        return lists.is_estimate(self.count)
+
     def validate_number(self, number: Any) -> int:
         try:
             return super().validate_number(number)

@@ -6,6 +6,7 @@ from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerSplitView
 
+from exports.admin import dashboard
 from taskexport.api.errors import not_found
 from taskexport.api.views import route
 
@@ -20,6 +21,7 @@ redoc = csp_update({"style-src": _REDOC_STYLES})(SpectacularRedocView.as_view(ur
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/", admin.site.admin_view(dashboard.view)),  # in place of Django's own index
     path("admin/", admin.site.urls),
     path("", include("exports.api.links")),
     path("api", not_found),
@@ -29,6 +31,7 @@ urlpatterns = [
     path("api/", include("exports.api.imports")),
     path("api/", include("exports.api.operations.urls")),
     path("api/", include("exports.api.scheduled_tasks")),
+    path("api/", include("exports.api.deliveries")),
     path(
         "api/",
         include(

@@ -95,6 +95,11 @@ def estimate(rows: QuerySet[Any]) -> int:
     return max(counted, int(plan["Plan"]["Plan Rows"]))
 
 
+def is_estimate(count: int) -> bool:
+    """Whether an `estimate` of so many was not counted."""
+    return connection.vendor == "postgresql" and count > MANY_SHOWN
+
+
 def page(rows: QuerySet[AnyModel], start: int, size: int) -> list[AnyModel]:
     """So many of the rows, in their order, from this place on. Their ids come first, out of an index alone however deep they lie; only
     these rows are joined and annotated."""

@@ -25,6 +25,7 @@ Rows = dict[int, dict[str, Any]]  # by id
 def queue(schedule: ExportSchedule) -> ExportJob:
     """A queued job of the schedule's, beside whatever else runs of it."""
     schedule = ExportSchedule.objects.get(pk=schedule.pk)
+    assert schedule.owner
     job = jobs.create(schedule.owner, schedule.organization, runs.wish_of(schedule, now()), trigger=Trigger.SCHEDULE)
     jobs.start(schedule.owner, job)
     return job
@@ -32,6 +33,7 @@ def queue(schedule: ExportSchedule) -> ExportJob:
 
 def deliver(schedule: ExportSchedule) -> ExportFile:
     """Runs the schedule to its end; the file."""
+    assert schedule.owner
     run = firing.execute(schedule.owner, ExportSchedule.objects.get(pk=schedule.pk))
     claim = jobs.claim("w")
     assert claim

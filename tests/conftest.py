@@ -11,6 +11,12 @@ import pytest
 from tests import postgres
 
 _session = contextlib.ExitStack()
+# Modules that ask nothing which one database answers differently from another: walks through the guides, other parts, plain functions.
+ONCE = {
+    *("test_api_docs", "test_case_tasks_docs", "test_operations_docs", "test_scheduled_tasks_docs", "test_task_exports_docs", "test_docs_tables"),
+    *("test_cli", "test_openapi", "test_s3", "test_containers", "test_architecture", "test_settings", "test_logs", "test_theme"),
+    *("test_archive", "test_calendar"),
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,9 +56,19 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Puts serial tests into one group, which one process runs; xdist looks at groups before any later hook of ours."""
+    """Puts serial tests into one group, which one process runs, and marks what one database is enough for; xdist and -m look before any later
+    hook of ours."""
+    if item.path.stem in ONCE or item.path.parent.name == "browser":
+        item.add_marker(pytest.mark.once)
     if item.get_closest_marker("serial"):
         item.add_marker(pytest.mark.xdist_group("serial"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says plainly that the browser's tests did not run: a skip is a letter among a thousand dots."""
+    without = [report for report in terminalreporter.getreports("skipped") if report.nodeid.startswith("tests/browser/")]
+    if without:
+        terminalreporter.write_line(f"NOT RUN: {len(without)} tests of the screens in a real browser. {without[0].longrepr[2]}", yellow=True)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -22,7 +22,7 @@ from exports.models import Download, ExportFile, ExportJob, JobEvent, Trigger
 from exports.services import jobs
 from exports.states import JobStatus
 from tasks.models import Organization, Platform, Role, Task, User
-from tests.making import make_job
+from tests.making import make_job, make_queued
 
 StaffClientOf = Callable[[User], Client]
 LIST = "/admin/exports/exportjob/"
@@ -265,74 +265,6 @@ def test_nobody_edits_or_deletes_a_job(acme: Organization, staff_client_of: Staf
     assert ExportJob.objects.get().name == "job"
 
 
-# -- A new export --------------------------------------------------------------------------------------------------
-def test_create_makes_a_new_job_by_staff(editor: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
-    client = staff_client_of(editor)
-    assert client.get(ADD).context["form"].fields["organization"].initial == acme.pk
-    response = client.post(ADD, form(acme, timezone="Europe/Amsterdam", type="fedex", _create="1"))
-    job = ExportJob.objects.get()
-    assert response["Location"] == page(job)
-    assert (job.status, job.trigger, job.type, job.created_by, job.org_name) == ("new", "staff", "fedex", editor, "Acme")
-    assert (job.spec["created_from"], job.spec["created_before"]) == ("2023-12-31T23:00:00+00:00", "2024-01-31T23:00:00+00:00")
-    assert job.spec["timezone"] == "Europe/Amsterdam"
-
-
-def test_the_organization_s_own_zone_unless_said(editor: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
-    Organization.objects.filter(pk=acme.pk).update(timezone="America/New_York")
-    staff_client_of(editor).post(ADD, form(acme, timezone=""))
-    assert ExportJob.objects.get().creation_start_date == datetime(2024, 1, 1, 5, tzinfo=UTC)
-
-
-def test_a_day_on_which_clocks_change_is_whole(editor: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
-    day = {"creation_start_date": "2024-10-27", "creation_end_date": "2024-10-27", "timezone": "Europe/Amsterdam"}
-    staff_client_of(editor).post(ADD, form(acme, **day))
-    spec = ExportJob.objects.get().spec
-    assert (spec["created_from"], spec["created_before"]) == ("2024-10-26T22:00:00+00:00", "2024-10-27T23:00:00+00:00")
-
-
-def test_a_double_click_makes_one_job_and_another_wish_another(editor: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
-    client = staff_client_of(editor)
-    wish = form(acme, _start="1")
-    assert client.post(ADD, wish)["Location"] == client.post(ADD, wish)["Location"]
-    assert ExportJob.objects.get().status == "queued"
-    client.post(ADD, wish | {"name": "February"})
-    assert ExportJob.objects.count() == 2
-
-
-@pytest.mark.parametrize(
-    ("values", "field"),
-    [
-        ({"creation_end_date": "2023-12-31"}, "creation_end_date"),
-        ({"creation_start_date": "0001-01-01"}, "creation_start_date"),
-        ({"creation_end_date": "9999-12-31"}, "creation_end_date"),
-        ({"creation_end_date": "soon"}, "creation_end_date"),
-        ({"type": "other"}, "type"),
-        ({"format": "exe"}, "format"),
-        ({"timezone": "Mars/Base"}, "timezone"),
-        ({"name": " "}, "name"),
-        ({"nonce": "x"}, "nonce"),
-    ],
-)
-def test_a_wrong_wish_is_refused_at_its_field(
-    values: dict[str, str], field: str, editor: User, acme: Organization, staff_client_of: StaffClientOf
-) -> None:
-    response = staff_client_of(editor).post(ADD, form(acme, **values))
-    assert response.status_code == 200
-    assert set(response.context["form"].errors) == {field}
-    assert not ExportJob.objects.exists()
-
-
-@pytest.mark.parametrize(("role", "status"), [("viewer", 403), ("owner", 403), ("outsider", 200)])
-def test_no_export_from_an_organization_where_one_may_not_run(
-    request: pytest.FixtureRequest, role: str, status: int, acme: Organization, staff_client_of: StaffClientOf
-) -> None:
-    client = staff_client_of(request.getfixturevalue(role))
-    assert client.get(ADD).status_code == status
-    assert "Acme" not in client.get(ADD).content.decode()
-    assert client.post(ADD, form(acme)).status_code == status
-    assert not ExportJob.objects.exists()
-
-
 # -- What a page shows ---------------------------------------------------------------------------------------------
 def test_a_failed_job_says_what_to_do(editor: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
     job = moved(make_job(editor, acme), JobStatus.FAILED, error="It ran too long.", error_code="deadline")
@@ -375,18 +307,24 @@ def test_live_tells_rows_and_percent_by_one_query_of_its_own(editor: User, acme:
     with CaptureQueriesContext(connection) as queries:
         answer = client.get(f"{LIST}live/?ids={ids}").json()["jobs"]
     assert len([query for query in queries if "exports_exportjob" in query["sql"]]) == 1
-    assert len(queries) == 4  # session, user, platforms, jobs
+    assert len(queries) == 3  # session, user, jobs
+    assert answer[0].pop("pace").startswith("1,500 rows a second, ")
     assert answer == [
         {
             "id": str(claim.job.pk),
+            "name": "job",
             "status": "in progress",
             "badge": "badge badge-in-progress",
             "rows": "1,500 of 6,000 rows",
             "percent": 25.0,
+            "percent_text": "25 %",
             "error": "",
             "live": True,
         }
     ]
+    waiting = [make_queued(editor, acme) for _ in range(2)]
+    paces = {job["id"]: job["pace"] for job in client.get(f"{LIST}live/?ids={','.join(str(job.pk) for job in waiting)}").json()["jobs"]}
+    assert [paces[str(job.pk)] for job in waiting] == ["number 1 in the queue", "number 2 in the queue"]
 
 
 def test_pages_carry_no_inline_script_or_style(editor: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
@@ -410,7 +348,7 @@ def test_a_list_of_ten_takes_as_many_queries_as_one_of_one(editor: User, acme: O
     one = count()
     for number in range(9):
         with_file(make_job(editor, acme, f"Job {number}"))
-    assert count() == one <= 12
+    assert count() == one <= 14
 
 
 def test_an_empty_list_says_what_to_do(viewer: User, editor: User, staff_client_of: StaffClientOf) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from collections.abc import Callable
@@ -10,13 +11,15 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.db import connection
+from django.core.exceptions import ValidationError
+from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils.html import escape
 
 from taskexport.errors import Unauthenticated
 from tasks import access
-from tasks.models import AccessToken, Calendar, Case, Hub, Member, Organization, Platform, Role, Subject, Task, TaskAssignee, User
+from tasks.models import AccessToken, Calendar, Case, DataRecord, Hub, Member, Organization, Platform, Role, Subject, Task, TaskAssignee, User
 
 StaffClientOf = Callable[[User], Client]
 TENANT_MODELS = ["task", "calendar", "case", "subject", "caseservice", "hub", "flow", "member"]
@@ -420,3 +423,40 @@ def test_times_are_kept_as_they_are(viewer: User, acme: Organization, staff_clie
     task = Task.objects.create(organization=acme, title="Ours", created_at=datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC))
     assert "2024-05-06 07:08" in staff_client_of(viewer).get(path("task")).content.decode()
     assert "May 6, 2024, 7:08 a.m." in staff_client_of(viewer).get(path("task", task.pk, "change")).content.decode()
+
+
+# -- What a database would refuse ----------------------------------------------------------------------------------
+BAD_JSON = [
+    r'{"a": "x\u0000"}',
+    r'{"x\u0000": 1}',
+    r'{"a": [{"b": "\ud800"}]}',
+    '{"a": NaN}',
+    '{"a": -Infinity}',
+    '{"a": ' + "[" * 60 + "]" * 60 + "}",
+    "[" * 100_000,
+]
+
+
+@pytest.mark.parametrize("text", BAD_JSON)
+def test_own_fields_that_a_database_refuses_are_refused_by_name(admin: User, acme: Organization, staff_client_of: StaffClientOf, text: str) -> None:
+    page = staff_client_of(admin).post(path("task", name="add"), task_form(acme, attributes=text))
+    assert page.status_code == 200
+    (said,) = page.context["adminform"].form.errors["attributes"]
+    assert "remove it" in said or "write a number" in said or "flatter" in said
+    assert escape(text) in page.content.decode()  # as it was typed
+    if text.endswith("["):  # no text that is JSON at all
+        return
+    for save in (
+        lambda: Task.objects.create(organization=acme, title="x", attributes=json.loads(text)),
+        lambda: Task.objects.bulk_create([Task(organization=acme, title="x", attributes=json.loads(text))]),
+        lambda: DataRecord.objects.create(organization=acme, index="users", external_id="x", data=json.loads(text)),
+    ):
+        with pytest.raises(ValidationError) as refused, transaction.atomic():
+            save()
+        assert list(refused.value.message_dict) in (["attributes"], ["data"])
+    task = Task.objects.create(organization=acme, title="x", attributes={"kept": "\U0001f600 \ud7ff", "n": [1.5, None, True]})
+    with pytest.raises(ValidationError), transaction.atomic():
+        Task.objects.filter(pk=task.pk).update(attributes=json.loads(text))
+    task.refresh_from_db()
+    assert task.attributes == {"kept": "\U0001f600 \ud7ff", "n": [1.5, None, True]}
+    assert (Task.objects.count(), DataRecord.objects.count()) == (1, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,13 @@ from exports.services.schedules import keeping, runs
 from exports.services.supervising import Pulse
 from exports.sources import digests
 from taskexport.errors import Conflict, Forbidden, Invalid
+from tasks.demo import make_tasks as make_demo_tasks
 from tasks.models import Case, DataRecord, Flow, Organization, Subject, Task, User
 from tests.changing import Rows, applied, deliver, queue, records, said, whole
-from tests.making import at_once, make_tasks
+from tests.fixtures import QCluster
+from tests.making import at_once, grow_tasks, make_tasks
 from tests.scheduling import make_schedule
+from tests.test_million import PEAK_MB, peak_mb
 from tests.test_properties import DEV, LONG
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -388,6 +392,8 @@ def test_a_file_of_changes_is_not_made_again(client_of: Any, admin: User, acme: 
     assert not jobs.may_make_again(admin, file.job)
     assert ExportJob.objects.count() == 1
     ExportFile.objects.update(expires_at=Now() - timedelta(days=1))
+    explained = client.get(f"/api/v1/export-jobs/{file.job_id}/explain?task=1").json()
+    assert (explained["included"], [reason["code"] for reason in explained["reasons"]]) == (True, ["meets_all", "changes_only"])
     gone = client.get(f"/api/v1/export-jobs/{file.job_id}/download")
     assert (gone.status_code, "Reset" in gone.json()["message"]) == (410, True)
     assert [job["id"] for job in client.get("/api/v1/export-jobs").json()["jobs"]] == [str(file.job_id)]
@@ -409,6 +415,32 @@ def test_records_are_compared_whatever_their_blocks() -> None:
             "changed": sorted(row_id for row_id in now.keys() & before.keys() if now[row_id] != before[row_id]),
             "gone": sorted(before.keys() - now.keys()),
         }
+
+
+@pytest.mark.long
+@pytest.mark.serial
+def test_300_000_rows_are_compared_in_flat_memory(admin: User, acme: Organization, qcluster: QCluster) -> None:
+    make_demo_tasks(acme, 9375, seed=1)
+    assert grow_tasks(acme, 5) == 300_000
+    schedule = make(admin, acme)
+    with qcluster("exports", EXPORT_WORKERS="1"):
+        for number, expected in enumerate([(300_000, 0, 0, 0), (0, 0, 0, 0), (1, 150_000, 0, 30_000)]):
+            if number == 2:
+                first = Task.objects.order_by("pk").values_list("pk", flat=True)[0]
+                Task.objects.filter(pk__gte=first + 270_000).delete()
+                Task.objects.filter(pk__lt=first + 150_000).update(title="changed")
+                make_tasks(acme, 1)
+            job = queue(schedule)
+            until = time.monotonic() + 120
+            while time.monotonic() < until and not ExportJob.objects.filter(pk=job.pk, status__in=["done", "failed"]).exists():
+                time.sleep(0.2)
+            peak = peak_mb(int(JobAttempt.objects.get(job=job).worker.rpartition(":")[2]))
+            job.refresh_from_db()
+            assert (job.status, job.error, counts(job.file)) == ("done", "", expected)
+            assert job.started_at
+            assert job.finished_at
+            print(f"{expected}: {(job.finished_at - job.started_at).total_seconds():.1f} s, {peak:.0f} MB at the peak")
+            assert peak < PEAK_MB
 
 
 # -- The property --------------------------------------------------------------------------------------------------
@@ -480,7 +512,7 @@ def test_the_base_and_its_changes_are_the_next_whole_file(steps: list[Any]) -> N
 
 
 @pytest.mark.long
-@LONG
+@settings(LONG, max_examples=200)
 @given(st.lists(STEP, max_size=8))
 def test_the_base_and_its_changes_are_the_next_whole_file_at_length(steps: list[Any]) -> None:
     check_chain(steps)

@@ -44,6 +44,14 @@ def test_every_service_of_ours_stops_in_order() -> None:
     for name in ("exports", "control"):
         assert services[name]["environment"]["Q_CLUSTER_NAME"] == name
         assert services[name]["environment"]["DATABASE_URL"]
+    for name, service in services.items():
+        assert service["logging"]["options"]["max-size"], name
+        assert name in {"postgres", "s3"} or (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+    assert services["migrate"]["restart"] == "no"
+    assert set(services["migrate"]["depends_on"]) == {"postgres"}
+    published = {name for name, service in services.items() if "ports" in service}
+    assert published == {"web"}
+    assert services["web"]["ports"][0].startswith("127.0.0.1:")
     assert {volume.partition(":")[0] for service in services.values() for volume in service.get("volumes", ())} == set(COMPOSE["volumes"])
 
 
@@ -57,7 +65,10 @@ def test_the_image_has_what_it_copies_and_runs_as_nobody_special() -> None:
     for source in re.findall(r"^COPY ([\w./]+) ", DOCKERFILE, re.MULTILINE):
         assert (ROOT / source).exists(), source
         assert f"!{source}\n" in (ROOT / ".dockerignore").read_text()
-    assert re.search(r"^USER taskexport$", DOCKERFILE, re.MULTILINE)
+    user, group = found(r"^USER (\d+:\d+)$", DOCKERFILE).split(":")
+    assert f"--uid {user} " in DOCKERFILE
+    assert f"groupadd --system --gid {group} " in DOCKERFILE
+    assert f"uid={user},gid={group}" in COMPOSE["services"]["migrate"]["tmpfs"][1]
     assert "slim" in DOCKERFILE
 
 

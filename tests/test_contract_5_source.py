@@ -61,7 +61,7 @@ def test_the_typical_workflow(client_of: Any, admin: User, editor: User, acme: O
     task = made.json()
     path = f"{TASKS}/{task['id']}"
     assert made["Location"] == f"http://testserver{path}"
-    assert (task["desc"], task["target"], task["chain"]) == ("Nightly", wanted["target"], acme.pk)
+    assert (task["desc"], task["target"], task["chain"]) == ("Nightly", wanted["target"] | {"changes_only": False}, acme.pk)
     # READY: created, waiting for its scheduled time.
     assert task["state"]["code"] == "READY"
     assert client.get(f"{path}/download_url").status_code == 409
@@ -90,7 +90,7 @@ def test_the_typical_workflow(client_of: Any, admin: User, editor: User, acme: O
     kinds: dict[str, type] = {"id": int, "chain": int, "desc": str, "debug": str, "version": int, "result": str, "logs": list}
     assert all(type(done[name]) is kind for name, kind in kinds.items())
     assert all(ISO.fullmatch(done["state"][name]) for name in ("last_run_date", "last_modified", "created_date"))
-    assert set(done) == {*kinds, "state", "trigger", "target"}
+    assert set(done) == {*kinds, "state", "trigger", "target", "delivery", "base"}  # the last two are ours
 
 
 @pytest.mark.django_db(transaction=True)

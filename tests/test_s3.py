@@ -25,10 +25,11 @@ from exports import storage, worker
 from exports.models import Download, ExportFile, ExportJob, JobAttempt, TickLease
 from exports.services import files, jobs, readiness, retention, runner
 from exports.services.supervising import Pulse
-from tasks.models import Organization, User
-from tests import s3
+from tasks.models import Organization, Task, User
+from tests import changing, s3
 from tests.api import BYTES, JOBS, content, export, make_job, rows, wish
 from tests.making import EVERYTHING, make_queued, make_tasks
+from tests.scheduling import make_schedule
 
 pytestmark = [pytest.mark.serial]
 KEY = "exports/1/3f0c1b1e-0000-4000-8000-000000000001/1-abcdabcdabcdabcd/file.csv.zip"
@@ -338,3 +339,20 @@ def test_unfinished_uploads_and_orphans_are_swept(bucket: None, acme: Organizati
         assert retention.sweep_orphans() == 2
     assert stored() == [job.file.key]
     assert unfinished() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_base_of_change_exports_lies_in_the_storage(either: str, acme: Organization, admin: User) -> None:
+    make_tasks(acme, 3)
+    schedule = make_schedule(admin, acme, changes_only=True, options={"archive": "none"})
+    state = changing.applied({}, changing.deliver(schedule))
+    Task.objects.filter(external_id="1").delete()
+    (base,) = [key for key in stored() if key.startswith("bases/")]
+    second = changing.deliver(schedule)
+    assert changing.applied(state, second) == changing.whole(schedule)
+    assert changing.said(second)["deleted"] == 1
+    worker.tick()
+    (following,) = [key for key in stored() if key.startswith("bases/")]
+    assert following != base
+    storage.delete_key(following)
+    assert changing.said(changing.deliver(schedule))["why_full"] == "base_missing"

@@ -90,7 +90,7 @@ def test_a_development_machine_keeps_its_own_key_for_itself(tmp_path: Path) -> N
 
 def test_the_readme_names_every_variable() -> None:
     source = (REPOSITORY / "taskexport" / "settings.py").read_text()
-    named = set(re.findall(r'_(?:text|number|flag|words)\("([A-Z_]+)"', source))
+    named = set(re.findall(r'_(?:text|number|flag|words|nets|ports)\("([A-Z_]+)"', source))
     readme = (REPOSITORY / "README.md").read_text()
     listed = set(re.findall(r"^\| `([A-Z_]+)`", readme, re.MULTILINE))
     assert len(named) > 15

@@ -19,7 +19,7 @@ from exports.models import ExportConfig, ExportJob, JobAttempt, Operation, Uploa
 from exports.services import files
 from tasks import access, demo
 from tasks.models import Calendar, Case, CaseService, Flow, Hub, Organization, Role, Subject, Task, User
-from tests import scheduling
+from tests import delivering, scheduling
 from tests.api import JOBS, content, export, make_job, publish, rows, wish, zipped
 
 pytestmark = pytest.mark.django_db
@@ -34,6 +34,8 @@ READ = SIGNED_IN | {"GET": "401 404 200 200 200 200 404 404"}
 MOVED = "401 404 403 200 200 403 404 404"
 MOVE = SIGNED_IN | {"POST": MOVED}
 BY_PUT = MOVE | {"PUT": MOVED}
+BY_ADMINS = SIGNED_IN | {"POST": "401 404 403 403 200 403 404 404"}
+ADMINS = SIGNED_IN | {"GET": "401 404 403 403 200 403 404 404"}
 OPEN = {"*": "405 405 405 405 405 405 405 405", "OPTIONS": "200 200 200 200 200 200 200 200"}
 SIGN_IN = OPEN | {"POST": "400 400 400 400 400 400 400 400"}
 # Asked without a header: the owner has several organizations and staff none, so both are asked which.
@@ -109,6 +111,17 @@ TABLE: dict[str, Row] = {
     "segments": READ | {"POST": "401 404 403 201 201 403 404 404"},
     "segment": READ | {"PUT": "401 404 403 200 200 403 404 404", "DELETE": "401 404 403 403 204 403 404 404"},
     "records": SIGNED_IN | {"PUT": "401 404 403 200 200 403 404 404"},
+    # Deliveries are an admin's; what is listed is named by header.
+    "webhooks": ADMINS | {"POST": "401 404 403 403 201 403 404 404"},
+    "webhook": ADMINS | {"PATCH": "401 404 403 403 200 403 404 404", "DELETE": "401 404 403 403 204 403 404 404"},
+    "webhook-test": BY_ADMINS,
+    "webhook-rotate-secret": BY_ADMINS,
+    "destinations": ADMINS | {"POST": "401 404 403 403 201 403 404 404"},
+    "destination": ADMINS | {"PATCH": "401 404 403 403 200 403 404 404", "DELETE": "401 404 403 403 204 403 404 404"},
+    "destination-test": BY_ADMINS,
+    "deliveries": ADMINS,
+    "delivery": ADMINS,
+    "delivery-redeliver": BY_ADMINS,
     # A link signed for each asker (for the anonymous: none of ours).
     "link": {"*": "405 405 405 405 405 405 405 405", "GET": "403 403 200 200 200 200 403 403"},
     "nothing": {"*": "404 404 404 404 404 404 404 404"},
@@ -192,7 +205,7 @@ def body_for(name: str, method: str, acme: Organization) -> tuple[Any, str]:
     if name == "uploads":
         file = SimpleUploadedFile(f"{CANARY}.csv", b"a,b\n")
         return encode_multipart("boundary", {"file": file}), "multipart/form-data; boundary=boundary"
-    body: dict[str, Any] = scheduling.body_for(name, method, acme, CANARY)
+    body: dict[str, Any] = scheduling.body_for(name, method, acme, CANARY) or delivering.body_for(name, method, CANARY)
     if method == "POST" and name in {"export-jobs", "export-job-preflight", "export-direct-csv"}:
         body = wish(acme, name=CANARY, org_name=CANARY)
     if name == "task-export" and method == "POST":
@@ -214,7 +227,7 @@ def body_for(name: str, method: str, acme: Organization) -> tuple[Any, str]:
 
 def kept() -> list[Any]:
     models: tuple[Any, ...] = (ExportJob, ExportConfig, Operation, Upload, Task)
-    return [scheduling.kept(), *(row for model in models for row in model.objects.order_by("pk").values())]
+    return [scheduling.kept(), delivering.kept(), *(row for model in models for row in model.objects.order_by("pk").values())]
 
 
 @pytest.mark.parametrize(("path", "name"), ROUTES, ids=[path for path, _ in ROUTES])
@@ -237,7 +250,7 @@ def test_everybody_gets_what_the_table_says(
             user = askers[asker]
             token = files.link(user, job.file).rpartition("/")[2] if name == "link" and user else "x"
             url = "/" + path.replace("<str:job_id>", str(job.pk)).replace("<str:token>", token).replace("^.*$", f"v1/{uuid.uuid4()}")
-            url = scheduling.fill(url, acme, CANARY)
+            url = delivering.fill(scheduling.fill(url, acme, CANARY), acme, CANARY)
             url += f"?task={task.pk}" if name == "export-job-explain" else ""
             config, _ = ExportConfig.objects.get_or_create(organization=acme, name=CANARY, defaults={"columns": [{"key": "title", "title": CANARY}]})
             url = url.replace("<str:config_id>", str(config.pk))

@@ -10,7 +10,6 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, JsonResponse
 from django.shortcuts import redirect
@@ -18,54 +17,17 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
 from exports.admin import new, page, shown
+from exports.admin.listing import ACTIONS, FormatFilter, MakerFilter, ScheduleFilter, TypeFilter
 from exports.admin.page import VERBS
 from exports.models import ExportJob
-from exports.services import files, jobs, specs
+from exports.services import files, jobs
 from exports.states import JobStatus
 from taskexport.errors import AppError, Conflict, Gone, NotFound
 from taskexport.staff import LongPaginator, OrganizationFilter, may_anywhere, may_in, sees_many
 from tasks.access import Action
 
-AT_ONCE = 200  # jobs moved by one press of a button
 UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 JOB_URL = "admin:exports_exportjob_change"
-
-
-class TypeFilter(admin.SimpleListFilter):
-    """Offers the types that there are, without asking the database for those in use."""
-
-    title = "type"
-    parameter_name = "type"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
-        return [(name, name) for name in specs.TYPES]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(type=self.value()) if self.value() else queryset
-
-
-def _in_bulk(name: str) -> Any:
-    @admin.action(description=f"{VERBS[name].label} selected export jobs", permissions=["run"])
-    def act(modeladmin: Any, request: HttpRequest, queryset: QuerySet[ExportJob]) -> None:
-        chosen = list(queryset[: AT_ONCE + 1])
-        if len(chosen) > AT_ONCE:
-            messages.error(request, f"Choose at most {AT_ONCE} jobs at once; nothing was changed.")
-            return
-        moved = [job for job in chosen if _moves(request, name, job)]
-        if moved:
-            messages.success(request, f"{VERBS[name].label}: {len(moved)} of {len(chosen)} done.")
-
-    act.__name__ = name
-    return act
-
-
-def _moves(request: Any, name: str, job: ExportJob) -> bool:
-    try:
-        VERBS[name].act(request.user, job)
-    except AppError as error:
-        messages.error(request, f"{job.name}: {error.message}")
-        return False
-    return True
 
 
 @admin.register(ExportJob)
@@ -73,7 +35,7 @@ class ExportJobAdmin(admin.ModelAdmin):
     """Watched and moved here, never edited or deleted."""
 
     list_display = ("name", "status_badge", "progress_bar", "organization", "kind", "made_by", "made_at")
-    list_filter = ("status", TypeFilter, OrganizationFilter)
+    list_filter = ("status", OrganizationFilter, FormatFilter, MakerFilter, ScheduleFilter, "created_at", TypeFilter)
     search_fields = ("name",)  # see get_search_results
     search_help_text = "A name, or a job's whole id"
     list_per_page = 50
@@ -81,7 +43,7 @@ class ExportJobAdmin(admin.ModelAdmin):
     list_max_show_all = 200
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER  # counting each filter reads the whole table
-    actions = [_in_bulk(name) for name in VERBS]
+    actions = ACTIONS
     ordering = ("-created_at", "-pk")
 
     # -- Rights ----------------------------------------------------------------------------------------------------
@@ -116,11 +78,11 @@ class ExportJobAdmin(admin.ModelAdmin):
 
     @admin.display(description="status", ordering="status")
     def status_badge(self, job: ExportJob) -> str:
-        return shown.badge(job)
+        return shown.badge(shown.state_of(job))
 
     @admin.display(description="progress")
     def progress_bar(self, job: ExportJob) -> str:
-        return shown.bar(job)
+        return shown.bar(shown.state_of(job))
 
     @admin.display(description="kind", ordering="type")
     def kind(self, job: ExportJob) -> str:
@@ -153,24 +115,14 @@ class ExportJobAdmin(admin.ModelAdmin):
             *(own(f"<uuid:job_id>/{name}/", partial(self.verb_view, verb=name), name) for name in VERBS),
             own("<uuid:job_id>/again/", self.again_view, "again"),
             own("<uuid:job_id>/download/", self.download_view, "download"),
+            own("<uuid:job_id>/link/", self.link_view, "link"),
             own("<uuid:job_id>/receipt/", self.receipt_view, "receipt"),
+            *new.urls(self.admin_site),
             *super().get_urls(),
         ]
 
     def add_view(self, request: Any, form_url: str = "", extra_context: Any = None) -> HttpResponse:
-        if not self.has_add_permission(request):
-            raise PermissionDenied
-        form = new.NewJobForm(request.user, request.POST if request.method == "POST" else None)
-        if request.method == "POST" and form.is_valid():
-            and_start = "_start" in request.POST
-            try:
-                job_id = new.make(request.user, form, and_start=and_start)
-            except AppError as error:
-                new.refuse(form, error)
-            else:
-                messages.success(request, VERBS["start"].said if and_start else "The export is made. Start it when you like.")
-                return redirect(JOB_URL, job_id)
-        return self._page(request, "new.html", {"title": "New export", "form": form})
+        return new.view(request, self.admin_site.each_context(request) | {"opts": self.opts})
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         if request.method not in {"GET", "HEAD"}:
@@ -185,7 +137,7 @@ class ExportJobAdmin(admin.ModelAdmin):
         return JsonResponse({"jobs": shown.states(request.user, ids)})
 
     def verb_view(self, request: Any, job_id: uuid.UUID, verb: str) -> HttpResponse:
-        """Starts, cancels or retries the job."""
+        """Changes the job as the button of this name says."""
 
         def act(job: ExportJob) -> HttpResponse:
             VERBS[verb].act(request.user, job)
@@ -207,6 +159,14 @@ class ExportJobAdmin(admin.ModelAdmin):
     def download_view(self, request: Any, job_id: uuid.UUID) -> HttpResponse:
         """Sends the browser to a link that serves and logs."""
         return self._of_job(request, job_id, lambda job: HttpResponseRedirect(files.link(request.user, files.of_job(job))))
+
+    def link_view(self, request: Any, job_id: uuid.UUID) -> HttpResponse:
+        """The `url` of a link to the file that works for an hour, for its maker; or a `message` why there is none."""
+        try:
+            url = files.link(request.user, files.of_job(jobs.get(request.user, job_id)))
+        except AppError as error:
+            return JsonResponse({"message": error.message}, status=error.status)
+        return JsonResponse({"url": request.build_absolute_uri(url)}, headers={"Cache-Control": "no-store"})
 
     def receipt_view(self, request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
         """The signed receipt as JSON; it stays when the file has expired."""

@@ -7,32 +7,53 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from exports.admin import shown
+from django.conf import settings
+
+from exports.admin import curl, shown, timeline
 from exports.datasets import Spec
-from exports.models import ExportJob, Runner
+from exports.models import Delivery, ExportJob, Runner
 from exports.services import jobs, specs
 from exports.states import SOURCES, JobStatus
 from taskexport.errors import AppError
 from tasks.models import User
 
-EVENTS_SHOWN, DOWNLOADS_SHOWN = 500, 100
-ISSUES_SHOWN = 100
+EVENTS_SHOWN, DOWNLOADS_SHOWN, ISSUES_SHOWN, DELIVERIES_SHOWN = 500, 100, 100, 100
 
 
 @dataclass(frozen=True)
 class Verb:
-    """A button that moves a job: its label, the service behind it, from which statuses, and what to say then."""
+    """A button that changes a job: its label, the service behind it, when it can do something, and what to say then."""
 
     label: str
     act: Callable[[User, ExportJob], None]
-    sources: frozenset[JobStatus]
+    fits: Callable[[ExportJob], bool]
     said: str
 
 
-VERBS: dict[str, Verb] = {
-    "start": Verb("Start", jobs.start, frozenset({JobStatus.NEW}), "It is queued; a worker takes it within seconds."),
-    "cancel": Verb("Cancel", jobs.cancel, SOURCES[JobStatus.CANCELLED], "It is cancelled; a worker that is at it stops within seconds."),
-    "retry": Verb("Retry", jobs.retry, frozenset({JobStatus.FAILED, JobStatus.CANCELLED}), "It is queued once more."),
+def _is(*statuses: JobStatus) -> Callable[[ExportJob], bool]:
+    return lambda job: job.status in statuses
+
+
+def _may_retry(job: ExportJob) -> bool:
+    """A direct export ran once, in its request."""
+    return job.status in {JobStatus.FAILED, JobStatus.CANCELLED} and job.runner != Runner.WEB
+
+
+def _pinned(job: ExportJob) -> bool | None:
+    """Whether its file is pinned; None where there is none to pin."""
+    file = getattr(job, "file", None)
+    return file.pinned if job.status == JobStatus.DONE and file is not None and file.is_present else None
+
+
+# Those that many jobs may get at once come first.
+MOVES: dict[str, Verb] = {
+    "start": Verb("Start", jobs.start, _is(JobStatus.NEW), "It is queued; a worker takes it within seconds."),
+    "cancel": Verb("Cancel", jobs.cancel, _is(*SOURCES[JobStatus.CANCELLED]), "It is cancelled; a worker that is at it stops within seconds."),
+    "retry": Verb("Retry", jobs.retry, _may_retry, "It is queued once more."),
+}
+VERBS: dict[str, Verb] = MOVES | {
+    "pin": Verb("Pin", jobs.pin, lambda job: _pinned(job) is False, "The file is kept past its expiry, until somebody unpins it."),
+    "unpin": Verb("Unpin", jobs.unpin, lambda job: _pinned(job) is True, "The file expires at its time again."),
 }
 
 
@@ -40,38 +61,43 @@ def context(user: Any, job: Any) -> dict[str, Any]:
     """All that the page shows of a job of `jobs.visible`."""
     file = getattr(job, "file", None)
     may_change = jobs.may_change(user, job)
-    present = file is not None and file.is_present
+    now = next(iter(shown.states(user, [job.pk])), shown.state_of(job))
+    present = file is not None and file.is_present and job.status == JobStatus.DONE
     return {
         "job": job,
         "title": job.name,
-        "state": shown.state_of(job),
-        "badge": shown.badge(job),
-        "bar": shown.bar(job),
+        "state": now,
+        "badge": shown.badge(now),
+        "bar": shown.bar(now),
         "advice": shown.advice(job) if may_change else "",
         "in_words": _in_words(job),
         "columns": [column["title"] for column in job.spec.get("columns", [])],
+        "options": [(name.replace("_", " "), _option(value)) for name, value in job.spec.get("options", {}).items()],
         "timezone": job.spec.get("timezone", "UTC"),
-        "queue_position": jobs.queue_position(job),
         "file": file,
         "file_rows": f"{file.rows:,}" if file else "",
-        "file_is_present": present and job.status == JobStatus.DONE,
-        "events": [(event, shown.person(event.actor)) for event in job.events.select_related("actor").order_by("pk")[:EVENTS_SHOWN]],
+        "file_is_present": present,
+        "events": [timeline.line(event) for event in job.events.select_related("actor").order_by("pk")[:EVENTS_SHOWN]],
         "attempts": job.attempts.order_by("number"),
         "issues": job.issues.all()[:ISSUES_SHOWN],
+        "deliveries": [(row, _receiver(row)) for row in job.deliveries.select_related("to", "webhook", "destination")[:DELIVERIES_SHOWN]],
         "downloads": [(row, shown.person(row.user)) for row in file.downloads.select_related("user")[:DOWNLOADS_SHOWN]] if file else [],
-        "verbs": [
-            (name, verb.label)
-            for name, verb in VERBS.items()
-            if may_change and job.status in verb.sources and (name != "retry" or job.runner != Runner.WEB)
-        ],
+        "verbs": [(name, verb.label) for name, verb in VERBS.items() if may_change and verb.fits(job)],
         "may_make_again": jobs.may_make_again(user, job),
         "nonce": uuid.uuid4(),
+        "calls": curl.calls(job, settings.SITE_URL),
     }
 
 
-def _fits(name: str, job: ExportJob) -> bool:
-    """Whether the button of this name can do something for the job; a direct export runs once, in its request."""
-    return job.status in VERBS[name].sources and (job.runner != Runner.WEB or name == "cancel")
+def _receiver(delivery: Delivery) -> str:
+    return str(delivery.to or delivery.webhook or delivery.destination or "–")
+
+
+def _option(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {True: "yes", False: "no", None: "none"}[value]
+    text = {"\t": "tab", " ": "space"}.get(value, value) if isinstance(value, str) else str(value)
+    return text if text[:1].isalnum() else f"“{text}”"
 
 
 def _in_words(job: ExportJob) -> str:

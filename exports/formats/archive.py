@@ -10,7 +10,7 @@ from typing import Any
 from isal import isal_zlib
 from stream_zip import ZIP_32, ZIP_64, ZipOverflowError, stream_zip
 
-_FILE_MODE = stat.S_IFREG | 0o644
+FILE_MODE = stat.S_IFREG | 0o644
 CHUNK_BYTES = 256 * 1024
 
 
@@ -29,7 +29,7 @@ def zip_members(members: Iterable[tuple[str, Iterable[bytes]]], modified_at: dat
     raises TooLarge once 4 GiB are passed.
     """
     method = ZIP_64 if large else ZIP_32
-    entries = ((name, modified_at, _FILE_MODE, method, chunks) for name, chunks in members)
+    entries = ((name, modified_at, FILE_MODE, method, chunks) for name, chunks in members)
     try:
         yield from stream_zip(entries, chunk_size=CHUNK_BYTES, get_compressobj=_deflate)
     except ZipOverflowError:

@@ -5,9 +5,11 @@ from exports.models.jobs import Download, ExportFile, ExportIssue, ExportJob, Jo
 from exports.models.operations import Litter, Operation, Removal, TaskImport, Upload
 from exports.models.saved import ExportConfig
 from exports.models.schedules import ChangeBase, ExportSchedule, Firing, Kind, MailOn, Missed, Outcome, Overlap, Pause, ScheduleEvent, Segment
+from exports.models.totals import DayTotal, KeptTotal
 
 __all__ = [
     "ChangeBase",
+    "DayTotal",
     "Delivery",
     "DeliveryKind",
     "DeliveryState",
@@ -23,6 +25,7 @@ __all__ = [
     "Firing",
     "JobAttempt",
     "JobEvent",
+    "KeptTotal",
     "Kind",
     "Litter",
     "MailOn",

@@ -91,6 +91,7 @@ class ExportJob(models.Model):
                 condition=Q(deleted_at__isnull=True),
                 include=["type"],
             ),
+            models.Index(fields=["organization", "format", "-created_at", "-id"], name="job_list_by_format", condition=Q(deleted_at__isnull=True)),
             models.Index(fields=["organization", "created_by", "-created_at", "-id"], name="job_list_by_maker", condition=Q(deleted_at__isnull=True)),
             models.Index(
                 fields=["-created_at", "-id"],

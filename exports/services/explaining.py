@@ -50,7 +50,11 @@ def explain(job: ExportJob, name: str) -> Explanation:
     if spec.dataset != "tasks":
         return Explanation(task.pk, False, [Reason("other_dataset", f"The job exports {spec.dataset}; no task is a row of it.")])
     against = [*_outside_the_window(spec, task), *_outside_the_filter(spec, task)]
-    return Explanation(task.pk, not against, [*(against or [_meets_all(spec, task)]), *_since_then(job, task)])
+    only = [] if against or spec.changes_of is None else [_CHANGES_ONLY]
+    return Explanation(task.pk, not against, [*(against or [_meets_all(spec, task)]), *only, *_since_then(job, task)])
+
+
+_CHANGES_ONLY = Reason("changes_only", "It is one of the rows that were compared; the file has it only if it had changed since the file before.")
 
 
 def _meets_all(spec: Spec, task: Task) -> Reason:

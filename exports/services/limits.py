@@ -34,6 +34,11 @@ def expiry(organization: Organization | None) -> datetime:
     return datetime.now(UTC) + timedelta(days=days or settings.FILE_DAYS)
 
 
+def most_kept(organization: Organization) -> int:
+    """How many bytes of files it may keep at once; 0: no limit."""
+    return (settings.KEPT_MB if organization.kept_mb is None else organization.kept_mb) * MEGABYTE
+
+
 def require_room(organization: Organization | None) -> None:
     """Raises QuotaFull unless the organization may begin another export; one that has begun is always finished."""
     full = quota_full(organization) if organization else None
@@ -65,7 +70,7 @@ def _rows(organization: Organization) -> QuotaFull | None:
 
 
 def _bytes(organization: Organization) -> QuotaFull | None:
-    most = (settings.KEPT_MB if organization.kept_mb is None else organization.kept_mb) * MEGABYTE
+    most = most_kept(organization)
     if not most:
         return None
     files = _files(organization).filter(Q(pinned=True) | Q(expires_at__gt=timezone.now()), deleted_at=None)

@@ -86,6 +86,13 @@ def preflight(user: User, organization: Organization, spec: Spec) -> Preflight:
     return Preflight(rows, exact, size, _seconds(organization, spec, rows), sampled, titles, preview, list(found))
 
 
+def count(organization: Organization, spec: Spec) -> tuple[int, bool]:
+    """How many of the organization's rows the spec gives, and whether that is exact; found in less than a second."""
+    query = sources.compile_query(spec, [organization.pk])
+    with sources.snapshot(FORMATS[spec.format].style(spec)) as snapshot:
+        return _count(snapshot, query)
+
+
 def _unseen(organization: Organization, spec: Spec, rows: int, exact: bool) -> Preflight:
     slow = Hazard(
         "no_sample", f"The first rows were not found within {SAMPLE_SECONDS} s, so size and hazards are not known; the export itself has time."

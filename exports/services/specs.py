@@ -165,12 +165,15 @@ def _saved_columns(given: dict[str, Any], config: ExportConfig) -> tuple[dict[st
     return tuple(config.columns)
 
 
+def is_of_all_time(spec: Spec) -> bool:
+    """Whether no task is left out for its creation."""
+    return spec.created_from <= _FIRST.at and spec.created_before in {None, _LAST.until}
+
+
 def in_words(spec: Spec) -> str:
     """The spec's filter as a sentence."""
     end = f" up to, but not at, {spec.created_before.isoformat()}" if spec.created_before else ""
-    created = (
-        "" if spec.created_from <= _FIRST.at and spec.created_before in {None, _LAST.until} else f" created from {spec.created_from.isoformat()}{end}"
-    )
+    created = "" if is_of_all_time(spec) else f" created from {spec.created_from.isoformat()}{end}"
     where = f", where {filters.in_words(spec.filter, DATASETS[spec.dataset])}" if spec.filter else ""
     order = f", sorted by {filters.sort_in_words(spec.sort)}" if spec.sort else ""
     window = f", rows {spec.window['skip'] + 1} to {spec.window['skip'] + spec.window['most']}" if spec.window else ""

@@ -46,6 +46,7 @@ def tick(holder: str) -> dict[str, int]:
         "pruned": retention.prune,
         "orphans_swept": retention.sweep_orphans,
         "deliveries_rung": sending.ring_for_waiting,
+        "kept_counted": retention.count_kept,
     }
     done = {}
     try:

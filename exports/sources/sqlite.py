@@ -18,7 +18,7 @@ from exports.cells import Form, Kind
 from exports.expressions import SQLITE_FUNCTIONS
 from exports.sources.base import TooSlow
 from exports.sources.query import ALIAS, Query, place_sql
-from exports.sources.text import Dialect, copy_escaped, csv_block, json_line
+from exports.sources.text import Dialect, copy_lines, csv_block, json_line
 
 ROWS = 200  # fetched at once: what they become must stay within the processor's cache
 PROGRESS_STEPS = 10_000  # of SQLite's machine between two looks at the clock: far below a millisecond
@@ -75,8 +75,7 @@ class SqliteSnapshot:
     def text_lines(self, query: Query, style: cells.Style) -> Iterator[list[bytes]]:
         null = "\\N" if style.form is Form.JSON else ""
         for columns in self._rendered(query, style, with_id=True):
-            rows = zip(*columns, strict=True)
-            yield [("\t".join(null if cell is None else copy_escaped(str(cell)) for cell in row) + "\n").encode() for row in rows]
+            yield copy_lines(columns, null)
 
     def _rendered(self, query: Query, style: cells.Style, *, with_id: bool = False) -> Iterator[list[Sequence[Any]]]:
         """Blocks of rows, column by column."""

@@ -18,11 +18,34 @@ class Dialect:
 
 
 _COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"})
+_COPY_SPECIAL = re.compile("[\\\\\b\f\n\r\t\v]")
 
 
 def copy_escaped(text: str) -> str:
     """The text as COPY writes it."""
     return text.translate(_COPY_ESCAPES)
+
+
+def copy_lines(columns: Sequence[Sequence[Any]], null: str) -> list[bytes]:
+    """Columns of cells, one as long as the other, as lines of COPY text."""
+    texts = [_copy_cells(column, null) for column in columns]
+    return [f"{line}\n".encode() for line in map("\t".join, zip(*texts, strict=True))]
+
+
+def _copy_cells(column: Sequence[Any], null: str) -> list[str]:
+    cells = [cell for cell in column if cell is not None]
+    try:
+        joined = "".join(cells)
+    except TypeError:  # numbers
+        cells = list(map(str, cells))
+        joined = "".join(cells)
+    # One look at the whole column: most need no escapes anywhere.
+    if _COPY_SPECIAL.search(joined):
+        cells = list(map(copy_escaped, cells))
+    if len(cells) == len(column):
+        return cells
+    following = iter(cells)
+    return [null if cell is None else next(following) for cell in column]
 
 
 def json_line(heads: list[str], bare: list[bool], row: tuple[Any, ...]) -> bytes:

@@ -46,16 +46,19 @@ class StrictJSONParser(BaseParser):
         raw = stream.read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)  # Django itself minds this limit only for request.body
         if len(raw) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
             raise TooLarge(f"The body is larger than {settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 1024 // 1024} MB.")
-        if not raw:
-            return {}
-        try:
-            body = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
-        except RecursionError:
-            raise Invalid(f"The JSON is nested deeper than {MAX_DEPTH} levels.", code="invalid_json") from None
-        except (ValueError, UnicodeDecodeError):
-            raise Invalid("The body is not valid JSON in UTF-8.", code="invalid_json") from None
-        _check(body)
-        return body
+        return decoded(raw) if raw else {}
+
+
+def decoded(raw: bytes) -> Any:
+    """The strict JSON that these bytes are. Raises Invalid."""
+    try:
+        body = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
+    except RecursionError:
+        raise Invalid(f"The JSON is nested deeper than {MAX_DEPTH} levels.", code="invalid_json") from None
+    except (ValueError, UnicodeDecodeError):
+        raise Invalid("The body is not valid JSON in UTF-8.", code="invalid_json") from None
+    _check(body)
+    return body
 
 
 def _check(body: Any) -> None:

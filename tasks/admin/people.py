@@ -90,6 +90,9 @@ class PlatformAdmin(_SuperusersOnly, admin.ModelAdmin):
     ordering = ("name", "pk")
     autocomplete_fields = ("owners",)
 
+    class Media:
+        js = ("taskexport/named.js",)
+
 
 @admin.register(Organization)
 class OrganizationAdmin(admin.ModelAdmin):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import zoneinfo
 from decimal import Context, Decimal, InvalidOperation
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.forms.fields import InvalidJSONInput
 
 # A double holds every decimal of 15 significant digits exactly; SQLite stores numbers as doubles.
 FIFTEEN_DIGITS = Context(prec=15)
@@ -58,6 +60,64 @@ class PlainDecimalField(models.Field):
 
     def formfield(self, **kwargs: Any) -> Any:
         return super().formfield(**{"form_class": forms.DecimalField, **kwargs})
+
+
+MOST_DEPTH = 50  # of values inside values
+TOO_DEEP = f"It is nested more than {MOST_DEPTH} deep; make it flatter."
+
+
+class KeptJSONField(models.JSONField):
+    """JSON as both databases keep it and every format writes it; what `require_kept` refuses is refused in forms and on saving."""
+
+    def get_db_prep_save(self, value: Any, connection: Any) -> Any:
+        if not hasattr(value, "as_sql"):
+            try:
+                require_kept(value)
+            except ValidationError as error:
+                raise ValidationError({self.name: error}) from None
+        return super().get_db_prep_save(value, connection)
+
+    def formfield(self, **kwargs: Any) -> Any:
+        return super().formfield(**{"form_class": KeptJSONFormField, **kwargs})
+
+
+class KeptJSONFormField(forms.JSONField):
+    """Such JSON in a form."""
+
+    def to_python(self, value: Any) -> Any:
+        try:
+            found = super().to_python(value)
+        except RecursionError:
+            raise ValidationError(TOO_DEEP, code="not_kept") from None
+        require_kept(found)
+        return found
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        try:
+            found = super().bound_data(data, initial)
+            require_kept(found)
+        except (RecursionError, ValidationError):  # shown as it was typed: read and written anew it may be no text that can be sent
+            return InvalidJSONInput(data)
+        return found
+
+
+def require_kept(value: Any, depth: int = 0) -> None:
+    """Raises ValidationError, with the cure, for JSON that a database would refuse or change: a NUL, half a character, a number that is none."""
+    if depth > MOST_DEPTH:
+        raise ValidationError(TOO_DEEP, code="not_kept")
+    if isinstance(value, str):
+        if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
+            raise ValidationError("A text in it holds a NUL character or half of a surrogate pair; remove it.", code="not_kept")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValidationError("A number in it is infinite or none; write a number, a text or null.", code="not_kept")
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            require_kept(key, depth + 1)
+            require_kept(each, depth + 1)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            require_kept(each, depth + 1)
 
 
 @functools.cache

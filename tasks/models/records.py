@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from tasks.models.fields import KeptJSONField
 from tasks.models.people import Organization
 
 
@@ -31,7 +32,7 @@ class DataRecord(models.Model):
     index = models.CharField(max_length=20, choices=RecordIndex.choices)
     external_id = models.CharField(max_length=200)
     timestamp = models.DateTimeField(null=True, blank=True)
-    data = models.JSONField(default=dict, blank=True, encoder=DjangoJSONEncoder)
+    data = KeptJSONField(default=dict, blank=True, encoder=DjangoJSONEncoder)
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:

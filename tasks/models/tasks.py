@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from tasks.models.fields import PlainDecimalField
+from tasks.models.fields import KeptJSONField, PlainDecimalField
 from tasks.models.people import Member, Organization, User
 
 
@@ -117,7 +117,7 @@ class Task(models.Model):
     country = models.CharField(max_length=2, blank=True)
     latitude = PlainDecimalField(null=True, blank=True)
     longitude = PlainDecimalField(null=True, blank=True)
-    attributes = models.JSONField(default=dict, blank=True, encoder=DjangoJSONEncoder, help_text="The organization's own fields, by key.")
+    attributes = KeptJSONField(default=dict, blank=True, encoder=DjangoJSONEncoder, help_text="The organization's own fields, by key.")
     created_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())

@@ -207,11 +207,11 @@ class ScheduleForm(TimingForm):
         first_run, values = self.wished()
         name = self.cleaned_data["name"]
         if self.schedule is None:
-            made = partial(keeping.create, self.user, self.organization, name, first_run, values, self._goes_to())
+            made = partial(keeping.create, self.user, self.organization, name, first_run, values, delivery=self._delivery())
             return cast("ExportSchedule | None", once(self.user, f"schedule {self.cleaned_data['nonce'] or uuid.uuid4()}", made))
-        return keeping.update(self.user, self.schedule, name, first_run, values, self._goes_to(), version=self.cleaned_data["version"])
+        return keeping.update(self.user, self.schedule, name, first_run, values, delivery=self._delivery(), version=self.cleaned_data["version"])
 
-    def _goes_to(self) -> dict[str, Any]:
+    def _delivery(self) -> dict[str, Any]:
         found = self.cleaned_data
         return {
             "mail_on": found["mail_on"],
@@ -279,7 +279,7 @@ class ScheduleForm(TimingForm):
 
     def _detail_of(self, error: FieldError) -> str:
         at = error.field.removeprefix("recipients.")
-        return f"{self._goes_to()['recipients'][int(at)]}: {error.detail}" if at.isdecimal() else error.detail
+        return f"{self._delivery()['recipients'][int(at)]}: {error.detail}" if at.isdecimal() else error.detail
 
     def _field_of(self, error: FieldError) -> str | None:
         top, _, rest = error.field.partition(".")

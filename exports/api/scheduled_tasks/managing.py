@@ -1,4 +1,4 @@
-"""What is ours about a scheduled task: its coming runs, its ledger, and pausing, resuming and taking it over."""
+"""What is ours about a scheduled task: its coming runs, its ledger, and pausing, resuming, taking over and resetting it."""
 
 from __future__ import annotations
 
@@ -107,6 +107,15 @@ class ScheduledTaskTakeOverView(ServiceView):
         return _move(request, schedule_id, pausing.take_over)
 
 
+class ScheduledTaskResetView(ServiceView):
+    """Whole again."""
+
+    @extend_schema(operation_id="reset_scheduled_task", tags=[TAG], request=None, responses=MOVED)
+    def post(self, request: Request, schedule_id: str) -> Response:
+        """Have the next file of a task that exports changes hold all rows, as its first one did; twice is once."""
+        return _move(request, schedule_id, keeping.reset)
+
+
 _TASK = "services/tasks/<str:schedule_id>"
 urlpatterns: list[URLPattern] = [
     *route(f"{_TASK}/next_runs", ScheduledTaskRunsView.as_view(), "scheduled-task-runs"),
@@ -114,4 +123,5 @@ urlpatterns: list[URLPattern] = [
     *route(f"{_TASK}/pause", ScheduledTaskPauseView.as_view(), "scheduled-task-pause"),
     *route(f"{_TASK}/resume", ScheduledTaskResumeView.as_view(), "scheduled-task-resume"),
     *route(f"{_TASK}/take_over", ScheduledTaskTakeOverView.as_view(), "scheduled-task-take-over"),
+    *route(f"{_TASK}/reset", ScheduledTaskResetView.as_view(), "scheduled-task-reset"),
 ]

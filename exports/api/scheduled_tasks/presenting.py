@@ -6,6 +6,7 @@ from typing import Any
 
 from exports.api.scheduled_tasks import shapes
 from exports.models import ChangeBase, ExportFile, ExportSchedule
+from exports.services.deliveries import links
 from exports.services.schedules import checking, reading
 from exports.services.schedules.reading import Line
 from taskexport.api.calls import stamp
@@ -38,6 +39,7 @@ def _present(schedule: Any, logs: list[Line], result: ExportFile | None) -> dict
             "overlap": schedule.overlap,
         },
         "target": {"action": "export", "export_index": index, "export_format": schedule.format, "changes_only": schedule.changes_only},
+        "delivery": links.shown(schedule),
         "logs": [_line(line) for line in logs],
         "debug": f"job {result.job_id}" if result else "",
         "version": schedule.version,
@@ -47,7 +49,7 @@ def _present(schedule: Any, logs: list[Line], result: ExportFile | None) -> dict
 
 
 def _base(base: ChangeBase | None) -> dict[str, Any] | None:
-    return base and {"job": str(base.job_uuid), "snapshot_at": stamp(base.snapshot_at), "rows": base.rows}
+    return {"job": str(base.job_uuid), "snapshot_at": stamp(base.snapshot_at), "rows": base.rows} if base else None
 
 
 def _line(line: Line) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from exports.api.scheduled_tasks.base import ChainField
-from exports.models import Missed, Overlap
+from exports.models import MailOn, Missed, Overlap
 from taskexport.api.strict import StrictSerializer, Text
 
 REPEATS = ("", "daily", "weekly", "monthly")
@@ -85,6 +85,17 @@ class ScheduledTargetWish(StrictSerializer):
     changes_only = Flag(required=False, help_text="Files of what changed since the last delivered one; a PUT without it leaves it as it is.")
 
 
+class ScheduledDeliveryWish(StrictSerializer):
+    """Ours: where its runs go."""
+
+    recipients = serializers.ListField(
+        child=Text(max_length=254), max_length=50, required=False, help_text="E-mail addresses of the organization's people, told beside its owner."
+    )
+    mail_on = Choice(tuple(MailOn.values), required=False)
+    attach_small = Flag(required=False, help_text="Mails bring the file along, if it is small.")
+    destination = serializers.IntegerField(min_value=1, required=False, allow_null=True, help_text="A destination's id: files are copied there.")
+
+
 class ScheduledTaskWish(StrictSerializer):
     """A new scheduled task."""
 
@@ -92,6 +103,7 @@ class ScheduledTaskWish(StrictSerializer):
     desc = Text(max_length=2000, required=False, allow_blank=True)
     trigger = ScheduledTriggerWish()
     target = ScheduledTargetWish()
+    delivery = ScheduledDeliveryWish(required=False)
 
 
 class ScheduledTaskChange(StrictSerializer):
@@ -100,6 +112,7 @@ class ScheduledTaskChange(StrictSerializer):
     desc = Text(max_length=2000, required=False, allow_blank=True)
     trigger = ScheduledTriggerWish()
     target = ScheduledTargetWish()
+    delivery = ScheduledDeliveryWish(required=False)
     id = serializers.JSONField(required=False, allow_null=True)
     chain = serializers.JSONField(required=False, allow_null=True)
     state = serializers.JSONField(required=False, allow_null=True)
@@ -143,6 +156,15 @@ class ScheduledTarget(serializers.Serializer):
     changes_only = serializers.BooleanField()
 
 
+class ScheduledDelivery(serializers.Serializer):
+    """Ours: where its runs go."""
+
+    recipients = serializers.ListField(child=serializers.CharField())
+    mail_on = serializers.CharField()
+    attach_small = serializers.BooleanField()
+    destination = serializers.IntegerField(allow_null=True)
+
+
 class ScheduledLog(serializers.Serializer):
     """A line of a task's log."""
 
@@ -171,6 +193,7 @@ class ScheduledTask(serializers.Serializer):
     state = ScheduledState()
     trigger = ScheduledTrigger()
     target = ScheduledTarget()
+    delivery = ScheduledDelivery()
     logs = ScheduledLog(many=True)
     debug = serializers.CharField(allow_blank=True)
     version = serializers.IntegerField()

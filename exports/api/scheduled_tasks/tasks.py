@@ -18,6 +18,7 @@ from exports.api.scheduled_tasks.base import CHAIN, READ, TAG, WRITE, ServiceVie
 from exports.api.scheduled_tasks.presenting import LOG_LIMIT, present, state
 from exports.models import ExportFile, ExportSchedule, Kind
 from exports.services import files, segments
+from exports.services.deliveries import links
 from exports.services.schedules import checking, firing, keeping, reading, settling
 from exports.services.schedules.reading import Code
 from taskexport import idempotency
@@ -45,6 +46,7 @@ NAMES = {
     "segment_id": "trigger.segment_id",
     "dataset": "target.export_index",
     "format": "target.export_format",
+    **{name: f"delivery.{name}" for name in links.FIELDS},
     "changes_only": "target.changes_only",
 }
 EXAMPLE = {
@@ -113,6 +115,11 @@ def _wished(request: Request, where: Organization, body: dict[str, Any], before:
     return name, _first_run(trigger.get("once")), values
 
 
+def _delivery(body: dict[str, Any]) -> dict[str, Any] | None:
+    """Where the runs shall go: all of it anew where the body speaks of it."""
+    return {**links.DEFAULTS, **body["delivery"]} if "delivery" in body else None
+
+
 def _in_our_words(make: Callable[[], ExportSchedule]) -> ExportSchedule:
     try:
         return make()
@@ -170,9 +177,10 @@ class ScheduledTaskListView(ServiceView):
         body = parse_body(shapes.ScheduledTaskWish, request)
         where = organization(request, body.get("chain"), Action.ADMINISTER)
         name, first_run, values = _wished(request, where, body)
+        delivery = _delivery(body)
 
         def make() -> idempotency.Answer:
-            made = _in_our_words(lambda: keeping.create(user_of(request), where, name, first_run, values))
+            made = _in_our_words(lambda: keeping.create(user_of(request), where, name, first_run, values, delivery=delivery))
             return idempotency.Answer(201, _one(request, made.pk), {"Location": request.build_absolute_uri(f"/api/services/tasks/{made.pk}")})
 
         return answer_once(request, make)
@@ -213,8 +221,8 @@ class ScheduledTaskView(ServiceView):
         body = parse_body(shapes.ScheduledTaskChange, request)
         matched = require_match(request, str(schedule.version))
         name, first_run, values = _wished(request, schedule.organization, body, schedule)
-        version = int(matched) if matched else None
-        _in_our_words(lambda: keeping.update(user_of(request), schedule, name, first_run, values, version=version))
+        version, delivery = int(matched) if matched else None, _delivery(body)
+        _in_our_words(lambda: keeping.update(user_of(request), schedule, name, first_run, values, version=version, delivery=delivery))
         return Response(_one(request, schedule.pk))
 
     @extend_schema(operation_id="delete_scheduled_task", tags=[TAG], responses={204: None, **refusals(400, 401, 403, 404, 409, 429)})
@@ -257,29 +265,10 @@ class ScheduledTaskExecuteView(ServiceView):
         return Response(state(reading.one(request.user, schedule.pk)))
 
 
-class ScheduledTaskResetView(ServiceView):
-    """Whole again."""
-
-    @extend_schema(
-        operation_id="reset_scheduled_task",
-        tags=[TAG],
-        request=None,
-        responses={200: shapes.ScheduledTask, **refusals(400, 401, 403, 404, 409, 413, 415, 429)},
-    )
-    def post(self, request: Request, schedule_id: str) -> Response:
-        """Have the next file of a task that exports changes hold all rows, as its first one did. May be called twice."""
-        schedule = keeping.get(request.user, identifier(schedule_id))
-        if request.data != {}:
-            raise Invalid("This call has no body.", code="invalid_json")
-        keeping.reset(user_of(request), schedule)
-        return Response(_one(request, schedule.pk))
-
-
 _TASK = "services/tasks/<str:schedule_id>"
 urlpatterns: list[URLPattern] = [
     *route("services/tasks", ScheduledTaskListView.as_view(), "scheduled-tasks"),
     *route(_TASK, ScheduledTaskView.as_view(), "scheduled-task"),
     *route(f"{_TASK}/download_url", ScheduledTaskUrlView.as_view(), "scheduled-task-url"),
     *route(f"{_TASK}/execute", ScheduledTaskExecuteView.as_view(), "scheduled-task-execute"),
-    *route(f"{_TASK}/reset", ScheduledTaskResetView.as_view(), "scheduled-task-reset"),
 ]

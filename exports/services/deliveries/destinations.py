@@ -75,7 +75,7 @@ def update(user: User, destination: Destination, values: dict[str, Any], *, vers
     where it is stale or the name is taken, Forbidden, NotFound.
     """
     access.require(user, Action.ADMINISTER, destination.organization_id)
-    checked = _checked({name: getattr(destination, name) for name in FIELDS} | values)
+    checked = _checked({name: getattr(destination, name) for name in FIELDS} | values, destination.endpoint)
     moved = any(checked[name] != getattr(destination, name) for name in ("endpoint", "region", "bucket", "access_key_id"))
     if moved and SECRET not in values:
         raise Invalid.field(SECRET, "Write the key's secret too: endpoint, region, bucket or key id is another one.", "required")
@@ -119,7 +119,7 @@ def _taken() -> AppError:
     return Conflict(f"name: {error.detail}", code="name_taken", fields=[error])
 
 
-def _checked(values: dict[str, Any]) -> dict[str, Any]:
+def _checked(values: dict[str, Any], known_endpoint: str = "") -> dict[str, Any]:
     errors: list[FieldError] = []
 
     def reject(field: str, detail: str, code: str = "invalid") -> None:
@@ -138,7 +138,7 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
     prefix = str(found["prefix"])
     if prefix and (len(prefix) > 300 or not _PREFIX.fullmatch(prefix) or {".", ".."} & set(prefix.split("/"))):
         reject("prefix", "Write at most 300 characters such as exports/tasks: letters, digits, !_.*'()=+@,- and single slashes.")
-    if found["endpoint"]:
+    if found["endpoint"] and found["endpoint"] != known_endpoint:
         try:
             parts = outbound.check_url(str(found["endpoint"]))
             if parts.path or parts.query:

@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from exports.models import Delivery, DeliveryKind, DeliveryState
@@ -44,12 +44,18 @@ def may_redeliver(delivery: Delivery) -> bool:
 
 
 def redeliver(user: User, delivery: Delivery) -> Delivery:
-    """Tries it again from now on, with the same id; one that waits waits no longer. Raises Conflict (`already_sent`), Forbidden, NotFound."""
+    """Tries it again from now on, with the same id; one that waits waits no longer.
+
+    Raises Conflict (`already_sent`, `in_progress`), Forbidden, NotFound.
+    """
     access.require(user, Action.ADMINISTER, delivery.organization_id)
     with transaction.atomic():
-        again = Delivery.objects.filter(pk=delivery.pk).exclude(state=DeliveryState.SENT)
-        if not again.update(state=DeliveryState.PENDING, attempts=0, next_at=Now()):
-            raise Conflict("It has been sent, and what was sent is never sent again.", code="already_sent")
+        free = Q(claimed_until=None) | Q(claimed_until__lte=Now())
+        again = Delivery.objects.filter(free, pk=delivery.pk).exclude(state=DeliveryState.SENT)
+        if not again.update(state=DeliveryState.PENDING, attempts=0, next_at=Now(), claimed_until=None):
+            if Delivery.objects.filter(pk=delivery.pk, state=DeliveryState.SENT).exists():
+                raise Conflict("It has been sent, and what was sent is never sent again.", code="already_sent")
+            raise Conflict("It is being sent at this moment.", code="in_progress")
         sending.ring()
     return get(user, delivery.pk)
 

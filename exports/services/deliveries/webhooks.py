@@ -71,7 +71,7 @@ def update(user: User, webhook: Webhook, values: dict[str, Any], *, version: int
     Raises Invalid, Conflict where it is stale or the name is taken, Forbidden, NotFound.
     """
     access.require(user, Action.ADMINISTER, webhook.organization_id)
-    checked = _checked({name: getattr(webhook, name) for name in FIELDS} | values)
+    checked = _checked({name: getattr(webhook, name) for name in FIELDS} | values, webhook.url)
     rows = Webhook.objects.filter(pk=webhook.pk, version=webhook.version if version is None else version)
     forgiven = {"disabled_reason": "", "failing_since": None} if values.get("enabled") or values.get("url", webhook.url) != webhook.url else {}
     try:
@@ -122,7 +122,7 @@ def _taken() -> AppError:
     return Conflict(f"name: {error.detail}", code="name_taken", fields=[error])
 
 
-def _checked(values: dict[str, Any]) -> dict[str, Any]:
+def _checked(values: dict[str, Any], known_url: str = "") -> dict[str, Any]:
     errors: list[FieldError] = []
 
     def reject(field: str, detail: str, code: str = "invalid") -> None:
@@ -134,7 +134,8 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
     if not is_text(name, NAME_LENGTH, 1) or not str(name).strip():
         reject("name", f"Write 1 to {NAME_LENGTH} characters.")
     try:
-        outbound.check_url(url if isinstance(url, str) else "")
+        if not known_url or url != known_url:  # one that is there may be renamed or switched off, whatever the settings say now
+            outbound.check_url(url if isinstance(url, str) else "")
     except outbound.Refused as error:
         reject("url", str(error))
     if not isinstance(events, list) or not events or any(event not in EVENTS for event in events):

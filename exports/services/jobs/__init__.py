@@ -9,7 +9,7 @@ from exports.services.jobs.external import report_failed, report_progress, requi
 from exports.services.jobs.leases import reap
 from exports.services.jobs.moving import record, require_version
 from exports.services.jobs.people import again, cancel, create, create_started, delete, needed, pin, require_create, retry, start, unpin
-from exports.services.jobs.reading import get, listed, may_change, may_make_again, page, percent, queue_position, visible
+from exports.services.jobs.reading import get, listed, may_change, may_make_again, page, percent, queue_position, visible, watched
 from exports.services.jobs.ringing import QUEUE, ring, ring_for_waiting, ring_if_waiting, waiting
 from exports.services.jobs.working import BACKOFF_MAX_SECONDS, MAX_FAULTS, Claim, beat, claim, fail, give_back, holds, publish, refuse, run_rights
 
@@ -57,4 +57,5 @@ __all__ = [
     "unpin",
     "visible",
     "waiting",
+    "watched",
 ]

@@ -10,6 +10,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from exports.models import ExportJob, JobAttempt, JobEvent, Trigger
+from exports.services import totals
 from exports.services.deliveries import outbox
 from exports.services.operations import recording
 from exports.states import ENDED, SOURCES, JobStatus
@@ -52,6 +53,8 @@ def move(
     record(job, kind, came_from=JobStatus(job.status), to=to, actor=actor, detail=detail, number=number or job.attempt)
     if to in ENDED and to != JobStatus.DONE:
         outbox.write_end(job_id, to, changes.get("error", ""), actor)
+    if to == JobStatus.FAILED:
+        totals.note(job.organization_id, failed=1)
 
 
 def edit(job_id: Any, kind: str, sources: Collection[JobStatus], verb: str, *, version_rev: str | None = None, actor: User, **changes: Any) -> None:
@@ -74,7 +77,8 @@ def require_version(job: ExportJob, version_rev: str | None) -> None:
 def _change(job_id: Any, check: Any, version_rev: str | None, **changes: Any) -> ExportJob:
     """One conditional UPDATE of the job as it was checked; returns it as it was before."""
     for _ in range(TRIES):
-        job = ExportJob.objects.filter(pk=job_id, deleted_at=None).only("status", "trigger", "version_seq", "version_nonce", "attempt").first()
+        seen = ExportJob.objects.filter(pk=job_id, deleted_at=None)
+        job = seen.only("status", "trigger", "version_seq", "version_nonce", "attempt", "organization").first()
         if job is None:
             raise NotFound("There is no such export job.")
         require_version(job, version_rev)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import Case, Count, Exists, F, FilteredRelation, IntegerField, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models.functions import Coalesce
 
 from exports.models import ExportJob, JobAttempt, Runner
 from exports.services import changes
@@ -12,6 +13,8 @@ from exports.states import ENDED, JobStatus
 from taskexport.errors import Forbidden, NotFound
 from tasks import access, lists
 from tasks.access import Action
+
+POSITIONED = 10  # jobs whose place in the queue is told at once
 
 
 def visible(user: Any) -> QuerySet[ExportJob]:
@@ -29,14 +32,43 @@ def listed(user: Any) -> QuerySet[ExportJob]:
 
 def _seen_by(user: Any, organizations: Any) -> QuerySet[ExportJob]:
     rows = _shown().filter(deleted_at=None)
-    if user is not None and user.is_authenticated and user.is_active and user.is_superuser:
+    if _sees_all(user):
         return rows
-    condition = Q(organization__in=organizations)
     # Asked first: most people own no platform.
     platforms = list(access.platforms(user).order_by("pk").values_list("pk", flat=True))
-    if platforms:
-        condition |= Q(organization=None) & (Q(platform__in=platforms) | Q(platform=None, created_by=user))
-    return rows.filter(condition)
+    return rows.filter(_of(user, organizations, platforms) if platforms else Q(organization__in=organizations))
+
+
+def _sees_all(user: Any) -> bool:
+    return user is not None and user.is_authenticated and user.is_active and user.is_superuser
+
+
+def _of(user: Any, organizations: Any, platforms: Any) -> Q:
+    return Q(organization__in=organizations) | Q(organization=None) & (Q(platform__in=platforms) | Q(platform=None, created_by=user))
+
+
+def watched(user: Any, ids: list[Any]) -> list[dict[str, Any]]:
+    """What changes of those of these jobs that the user may see, by one light query: `pk`, `name`, `status`, `error`, `rows_done` and
+    `rows_total`, since when the present attempt runs and until when it was heard of (`claimed_at`, `beat_at`), and, where they are
+    POSITIONED or fewer, `ahead`: how many were queued before it (None unless it waits for a worker of ours)."""
+    rows = ExportJob.objects.filter(pk__in=ids, deleted_at=None)
+    if not _sees_all(user):
+        platforms = access.platforms(user)
+        mine = _of(user, access.organizations(user).values("pk"), platforms.values("pk"))
+        rows = rows.filter(mine & (Q(organization__isnull=False) | Exists(platforms)))
+    ahead: Any = Value(None, IntegerField())
+    if len(ids) <= POSITIONED:
+        before = _queue().filter(queued_at__lt=OuterRef("queued_at")).order_by().values("status").annotate(count=Count("pk"))
+        waits = When(status=JobStatus.QUEUED, runner=Runner.INTERNAL, then=Coalesce(Subquery(before.values("count")), 0))
+        ahead = Case(waits, output_field=IntegerField())
+    present = FilteredRelation("attempts", condition=Q(attempts__number=F("attempt")))
+    said = {name: F(f"present__{name}") for name in ("rows_done", "rows_total", "claimed_at", "beat_at")}
+    found: Any = rows.order_by().annotate(present=present, ahead=ahead).values("pk", "name", "status", "error", "ahead", **said)
+    return list(found)
+
+
+def _queue() -> QuerySet[ExportJob]:
+    return ExportJob.objects.filter(status=JobStatus.QUEUED, runner=Runner.INTERNAL)
 
 
 def _shown() -> QuerySet[ExportJob]:
@@ -63,7 +95,7 @@ def queue_position(job: ExportJob) -> int | None:
     """How many queued jobs were queued before this one, plus one; None unless it waits for one of our workers. Fairness may serve it sooner."""
     if job.status != JobStatus.QUEUED or job.runner != Runner.INTERNAL:
         return None
-    return ExportJob.objects.filter(status=JobStatus.QUEUED, runner=Runner.INTERNAL, queued_at__lt=job.queued_at).count() + 1
+    return _queue().filter(queued_at__lt=job.queued_at).count() + 1
 
 
 def percent(status: str, rows_done: int | None, rows_total: int | None) -> float | None:

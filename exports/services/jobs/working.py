@@ -17,7 +17,7 @@ from exports import storage
 from exports.datasets import Spec
 from exports.formats.issues import Issue
 from exports.models import ExportFile, ExportIssue, ExportJob, JobAttempt, JobEvent, Runner
-from exports.services import changes, limits
+from exports.services import changes, limits, totals
 from exports.services.deliveries import outbox
 from exports.services.jobs.moving import give_up, move, record
 from exports.services.jobs.people import needed
@@ -155,6 +155,7 @@ def publish(
         ExportIssue.objects.bulk_create(listed, batch_size=100)
         _held_or_not(claim).update(outcome="done", ended_at=Now(), beat_at=Now(), rows_done=file.rows, rows_total=file.rows)
         outbox.write_end(claim.job.pk, JobStatus.DONE, "", actor)
+        totals.note(claim.job.organization_id, done=1, rows=file.rows)
 
 
 def fail(claim: Claim, code: str, error: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -19,10 +18,9 @@ from exports.services import changes
 from exports.services.jobs import Claim
 from exports.services.supervising import Pulse
 from exports.sources import Change, ChangedRows, Query, Snapshot, digests
+from exports.sources.changed import IDS_AT_ONCE
 from exports.sources.digests import IdList
 from taskexport.errors import AppError
-
-IDS_AT_ONCE = 5000
 
 
 class Comparison:
@@ -147,8 +145,7 @@ class Comparison:
         """The same for the job's timeline."""
         if self.why_whole:
             return f"all rows ({self.why_whole})"
-        counts = Counter({change.value: count for change, count in self._counts.items()})
-        return ", ".join(f"{counts[change.value]} {change.value}" for change in reversed(Change))
+        return ", ".join(f"{self._counts[change]} {change}" for change in reversed(Change))
 
     def put(self, pulse: Pulse) -> changes.NextBase:
         """Stores the records, checked, as the base to be. Raises OSError, and leaves nothing then."""

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
-from exports.models import ExportSchedule, Kind, Missed, Overlap, ScheduleEvent
+from exports.models import ExportSchedule, Firing, Kind, Missed, Overlap, ScheduleEvent
 from exports.services import changes, jobs
 from exports.services.deliveries import links
 from exports.services.holding import hold
@@ -47,7 +47,7 @@ TIMING = ("kind", "timezone", "cron", "ends_at")
 def visible(user: Any) -> QuerySet[ExportSchedule]:
     """The schedules that the user may see, oldest first."""
     related = ("organization", "owner", "segment", "config__segment", "destination", "change_base")
-    rows = ExportSchedule.objects.select_related(*related)
+    rows = ExportSchedule.objects.select_related(*related).prefetch_related("recipients")
     return access.visible_to(rows, user).order_by("pk")
 
 
@@ -57,6 +57,11 @@ def get(user: Any, schedule_id: int) -> ExportSchedule:
     if found is None:
         raise NotFound("There is no such scheduled task.")
     return found
+
+
+def job_ids(user: Any, schedule_id: int) -> QuerySet[Any]:
+    """The ids of the jobs that a schedule made, as a subquery; of none that the user may not see."""
+    return Firing.objects.filter(schedule=schedule_id, schedule__in=visible(user), job__isnull=False).order_by().values("job")
 
 
 def next_runs(schedule: ExportSchedule, count: int = 5) -> list[recurrence.Run]:
@@ -91,17 +96,20 @@ def create(
     name: str,
     first_run: datetime | None,
     values: dict[str, Any],
-    goes_to: dict[str, Any] | None = None,
+    *,
+    delivery: dict[str, Any] | None = None,
 ) -> ExportSchedule:
-    """A new schedule of `kind`, `timezone`, and what differs from DEFAULTS; it is the user's own. `goes_to` is what `links.checked` takes.
+    """A new schedule of `kind`, `timezone`, and what differs from DEFAULTS; it is the user's own.
 
     `first_run`: an instant, or without a zone a wall time in the schedule's; past, it runs at the next tick. None, for cron alone: from
     now on. `month_day` keeps a monthly one's day where the first run's month is too short for it. What the first job would be is checked
-    now. Raises Invalid with all that is wrong, Forbidden, NotFound.
+    now. `delivery`: where its runs go, as `links.checked` takes it.
+
+    Raises Invalid with all that is wrong, Forbidden, NotFound.
     """
     access.require(user, Action.ADMINISTER, organization)
     settled = checking.checked(user, organization, name, first_run, DEFAULTS | values)
-    linked = links.checked(organization, goes_to or {})
+    linked = links.checked(organization, delivery or {})
     with transaction.atomic():
         hold(settled["config"], settled["segment"])
         made = ExportSchedule.objects.create(organization=organization, owner=user, **settled)
@@ -116,19 +124,19 @@ def update(
     name: str,
     first_run: datetime | None,
     values: dict[str, Any],
-    goes_to: dict[str, Any] | None = None,
     *,
     version: int | None = None,
+    delivery: dict[str, Any] | None = None,
 ) -> ExportSchedule:
     """The schedule with all of it said anew, its version one higher, no longer paused; it stays the owner's while that person may run it.
-    Where its runs go stays too, but for what `goes_to` says.
 
-    Its place in time stays where neither the time nor the repetition changes. `version` insists on the one that was read.
+    Its place in time stays where neither the time nor the repetition changes. `version` insists on the one that was read. `delivery`: where
+    its runs go from now on; None: where they went.
     Raises Invalid, Conflict while it runs or where it is stale, Forbidden, NotFound.
     """
     access.require(user, Action.ADMINISTER, schedule.organization)
     settled = checking.checked(user, schedule.organization, name, first_run, DEFAULTS | values)
-    linked = links.checked(schedule.organization, goes_to or {})
+    linked = links.checked(schedule.organization, delivery or {})
     same_time = all(settled[field] == getattr(schedule, field) for field in TIMING)
     if same_time and (first_run is None or checking.instant(first_run, schedule.timezone) == checking.shown_once(schedule)):
         # A month's day stays the 31st, although February showed the 29th.

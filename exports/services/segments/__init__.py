@@ -2,6 +2,7 @@
 
 from exports.services.segments.rules import DEFINITION_KEYS, FIELD_TYPES, OPERATORS, checked, in_words, tree
 from exports.services.segments.saved import apply, create, definition, delete, get, update, visible
+from exports.services.segments.trees import of_tree, operators
 
 __all__ = [
     "DEFINITION_KEYS",
@@ -14,6 +15,8 @@ __all__ = [
     "delete",
     "get",
     "in_words",
+    "of_tree",
+    "operators",
     "tree",
     "update",
     "visible",

@@ -6,7 +6,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('exports', '0015_change_export'),
+        ('exports', '0016_staff_screens'),
     ]
 
     operations = [

@@ -1,0 +1,125 @@
+"""With which choices the page begins: another page's, a job's, a saved config's or segment's, or the usual ones."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+import zoneinfo
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils import timezone
+
+from exports.admin.new import asked
+from exports.datasets import CONFIGS, Spec
+from exports.models import ExportConfig, ExportJob
+from exports.services import jobs, segments, specs
+from taskexport.api.strict import decoded
+from taskexport.errors import Invalid, NotFound
+from taskexport.staff import handed_over
+from tasks import access
+from tasks.access import Action
+from tasks.models import User
+
+
+def usual(user: User) -> dict[str, Any]:
+    """What an empty page says."""
+    only = list(access.organizations(user, Action.RUN).values_list("pk", flat=True)[:2])
+    return {
+        "organization": only[0] if len(only) == 1 else None,
+        "name": f"Export {timezone.localdate().isoformat()}",
+        "dataset": "tasks",
+        "type": "basic",
+        "window": "last_30_days",
+        "format": "csv",
+        "timezone": "",
+        "date_format": "iso",
+    }
+
+
+def choices(request: Any) -> dict[str, Any]:
+    """The choices that the address asks for, over the usual ones. Raises AppError for a link that says nothing."""
+    begun = usual(request.user)
+    found = handed_over(request) or _linked(request)
+    if found is None:
+        return begun
+    found = asked.shaped(found)
+    if "columns" in found or found.get("config_id"):
+        begun["type"] = "custom"
+    if any(found.get(bound) for bound in asked.BOUNDS):
+        begun["window"] = asked.DATES
+    return begun | found
+
+
+def _linked(request: Any) -> Any:
+    query, user = request.GET, request.user
+    if "spec" in query:
+        return decoded(query["spec"].encode("utf-8", "surrogatepass"))
+    if "from_job" in query:
+        return of_job(jobs.get(user, _uuid(query["from_job"])))
+    if "config" in query:
+        config = access.visible_to(ExportConfig.objects.all(), user).filter(pk=_number(query["config"])).first()
+        if config is None:
+            raise NotFound("There is no such export config.")
+        return {"organization": config.organization_id, "dataset": config.dataset, "config_id": config.pk, "window": "all"}
+    if "segment" in query:
+        segment = segments.get(user, query["segment"])
+        return {"organization": segment.organization_id, "dataset": segment.dataset, "segment_id": segment.pk, "type": "custom", "window": "all"}
+    return None
+
+
+def of_job(job: ExportJob) -> dict[str, Any]:
+    """A job's frozen choices as the page's; what was relative stays pinned. Raises AppError for one of another release."""
+    spec = Spec.from_json(job.spec)
+    found: dict[str, Any] = {
+        "organization": job.organization_id,
+        "name": job.name,
+        "dataset": spec.dataset,
+        "filter": spec.filter,
+        "sort": spec.sort,
+        "format": spec.format,
+        "options": spec.options,
+        "timezone": spec.timezone,
+        "date_format": spec.date_format,
+        **({"type": job.type} if job.type in CONFIGS else {"type": "custom", "columns": list(spec.columns)}),
+    }
+    if specs.is_of_all_time(spec):
+        return found | {"window": "all"}
+    return found | {"window": asked.DATES, **_bounds(spec)}
+
+
+def _bounds(spec: Spec) -> dict[str, str]:
+    """Whole days of the spec's zone where they are, else times, the last one included."""
+    start, behind = spec.created_from, spec.created_before or datetime.max.replace(tzinfo=UTC)
+    with contextlib.suppress(OverflowError):
+        zone = zoneinfo.ZoneInfo(spec.timezone)
+        first, last = start.astimezone(zone).date(), (behind - timedelta(microseconds=1)).astimezone(zone).date()
+        if first >= asked.FIRST_DAY and last <= asked.LAST_DAY:
+            whole = (asked.whole_day(first, spec.timezone).at, asked.whole_day(last, spec.timezone).until)
+            if whole == (start, behind):
+                return dict(zip(asked.BOUNDS, (first.isoformat(), last.isoformat()), strict=True))
+    ends = (start, behind - timedelta(microseconds=1))
+    return dict(zip(asked.BOUNDS, (end.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z") for end in ends), strict=True))
+
+
+def _uuid(text: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        raise NotFound("There is no such export job.") from None
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or len(text) > 18:
+        raise Invalid.field("config", "Write the id of a config.")
+    return int(text)
+
+
+def kept(request: HttpRequest) -> dict[str, Any]:
+    """What was typed into a form that was refused, as far as it can be read."""
+    with contextlib.suppress(Invalid):
+        found = asked.of_form(request)
+        if isinstance(found, dict):
+            return found
+    return asked.plain(request)

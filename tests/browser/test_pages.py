@@ -1,0 +1,178 @@
+"""Every page of the admin, light and dark, wide and narrow: the console says nothing, nothing sticks out, and axe finds nothing serious."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.db import connection
+from django.db.models import Model
+from django.db.models.functions import Now
+from django.urls import reverse
+from playwright.sync_api import Page, expect
+
+from exports.models import ExportJob, JobAttempt
+from exports.states import JobStatus
+from tests.browser.conftest import OpenAs
+from tests.browser.people import HEIGHT, NARROW, WIDE, Window, acme, user_of
+from tests.browser.site import Site
+from tests.making import make_job, make_queued
+
+pytestmark = pytest.mark.serial
+pytest.importorskip("exports.admin.dashboard")  # until the theme is here
+JOBS = "/admin/exports/exportjob/"
+SERIOUS = {"serious", "critical"}
+# Of Django's own: Select2 keeps its search box in the list of what is chosen, and the search field's label is a picture with a name.
+NOT_OURS = {("list", "select2-selection__rendered"), ("label-title-only", "searchbar")}
+# The widest element that sticks out, because a number alone helps nobody.
+STICKS_OUT = """() => {
+  const wide = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth <= wide) return "";
+  const found = [...document.querySelectorAll("body *")].filter((one) => one.getBoundingClientRect().right > wide + 1);
+  return found.slice(0, 3).map((one) => one.outerHTML.slice(0, 120)).join("\\n") || `scrollWidth ${document.documentElement.scrollWidth}`;
+}"""
+
+
+def _axe() -> str:
+    found = importlib.util.find_spec("axe_playwright_python")
+    assert found
+    assert found.origin
+    return (Path(found.origin).parent / "axe.min.js").read_text()
+
+
+AXE = _axe()
+
+
+def faults(page: Page, *rules: str) -> list[str]:
+    """What axe finds that keeps people from using the page; by these rules, or by all."""
+    page.evaluate(AXE)
+    options: dict[str, Any] = {"resultTypes": ["violations"], "preload": False}  # it would fetch stylesheets at wrong addresses
+    if rules:
+        options["runOnly"] = {"type": "rule", "values": rules}
+    found = page.evaluate("options => axe.run(document, options)", options)
+    return [
+        f"{one['id']} ({one['impact']}): {node['html'][:200]} {node['failureSummary'].splitlines()[1].strip()[:300]}"
+        for one in found["violations"]
+        if one["impact"] in SERIOUS
+        for node in one["nodes"]
+        if not any(one["id"] == rule and mark in node["html"] for rule, mark in NOT_OURS)
+    ]
+
+
+def wrong_with(page: Page) -> list[str]:
+    """All that is wrong with the page as it stands, in light and wide, then dark and narrow."""
+    page.set_viewport_size({"width": WIDE, "height": HEIGHT})
+    page.emulate_media(color_scheme="light")
+    _settle(page)
+    wrong = faults(page)
+    if stuck := page.evaluate(STICKS_OUT):
+        wrong.append(f"at {WIDE} px these stick out: {stuck}")
+    page.set_viewport_size({"width": NARROW, "height": HEIGHT})
+    page.emulate_media(color_scheme="dark")
+    _settle(page)
+    if stuck := page.evaluate(STICKS_OUT):
+        wrong.append(f"at {NARROW} px these stick out: {stuck}")
+    return wrong + [f"dark: {line}" for line in faults(page, "color-contrast")]
+
+
+def _settle(page: Page) -> None:
+    page.evaluate("document.getAnimations().forEach((one) => one instanceof CSSTransition && one.finish())")  # a colour on its way to another is none
+
+
+@dataclass
+class Walk:
+    """Goes from page to page and notes what is wrong, each fault once with all the pages that have it."""
+
+    window: Window
+    found: dict[str, list[str]] = field(default_factory=dict)
+
+    def to(self, path: str, status: int = 200) -> None:
+        """Looks at the page of this path."""
+        answer = self.window.page.goto(path)
+        if answer and answer.status != status:
+            self.found.setdefault(f"answers {answer.status}", []).append(path)
+        self.here(path)
+
+    def here(self, name: str) -> None:
+        """Looks at the page as it stands."""
+        for line in wrong_with(self.window.page):
+            self.found.setdefault(line, []).append(name)
+
+    def end(self) -> None:
+        """Fails where anything was wrong."""
+        lines = [f"{line}\n    on {len(paths)}: {' '.join(paths[:4])}" for line, paths in self.found.items()]
+        assert not lines, "\n".join(lines)
+
+
+def paths_of(model: type[Model]) -> list[str]:
+    """The pages of a model's rows: the list, a new one, one, and its history."""
+    name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+    one = model._default_manager.order_by("pk").last()
+    found = [reverse(f"{name}_changelist"), reverse(f"{name}_changelist") + "?q=nothing-is-called-so", reverse(f"{name}_add")]
+    return found + ([reverse(f"{name}_change", args=[one.pk]), reverse(f"{name}_history", args=[one.pk])] if one else [])
+
+
+def test_every_page_of_every_model(open_as: OpenAs) -> None:
+    walk = Walk(open_as("superuser"))
+    for model in admin.site._registry:
+        for path in paths_of(model):
+            walk.to(path)
+    walk.end()
+
+
+def test_a_job_s_page_in_each_status(open_as: OpenAs, site: Site) -> None:
+    walk = Walk(open_as("admin"))
+    page = walk.window.page
+    for status in JobStatus:
+        job = make_job(user_of("admin"), acme(), f"A job that is {status}")
+        ExportJob.objects.filter(pk=job.pk).update(status=status, queued_at=Now(), available_at=Now() + timedelta(days=1), attempt=1)
+        JobAttempt.objects.create(
+            job=job, number=1, token="x", worker="elsewhere", beat_at=Now() + timedelta(days=1), rows_total=9_000_000, rows_done=5_876_123
+        )
+        if status == JobStatus.FAILED:
+            ExportJob.objects.filter(pk=job.pk).update(error="The storage did not answer. " * 10, error_code="storage_unavailable")
+        walk.to(f"{JOBS}{job.pk}/change/")
+    walk.to(JOBS)
+    page.goto(f"{JOBS}{make_queued(user_of('admin'), acme(), 'Done'.ljust(200, '!')).pk}/change/")
+    expect(page.get_by_role("link", name="Download", exact=True).first).to_be_visible()
+    walk.here("a job with its file")
+    walk.end()
+
+
+def test_the_pages_around(open_as: OpenAs, site: Site) -> None:
+    walk = Walk(open_as("admin"))
+    for path in ("/admin/", "/admin/tasks/", "/admin/exports/", "/admin/password_change/", "/api/docs", "/api/redoc"):
+        walk.to(path)
+    walk.to("/nothing/here", 404)
+    walk.to("/admin/nothing/here/", 404)
+    walk.end()
+
+    stranger = Walk(open_as(None))
+    stranger.to("/admin/login/")
+    page = stranger.window.page
+    page.get_by_role("button", name="Log in").click()
+    stranger.here("a refused login")
+    stranger.window.context.clear_cookies()
+    page.get_by_label("E-mail").fill("a@example.com")
+    page.get_by_label("Password").fill("secret")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("main")).to_contain_text("Please send that again")
+    stranger.here("a form of another session")
+    stranger.end()
+
+    viewer = Walk(open_as("viewer"))
+    viewer.to(f"{JOBS}add/", 403)
+    for path in ("/admin/", JOBS):
+        viewer.to(path)
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE exports_exportjob RENAME TO gone")
+        try:
+            viewer.to(JOBS, 500)
+        finally:
+            cursor.execute("ALTER TABLE gone RENAME TO exports_exportjob")
+    viewer.end()
