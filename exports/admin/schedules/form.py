@@ -131,7 +131,7 @@ class ScheduleForm(TimingForm):
     changes_only = forms.BooleanField(
         label="Only what has changed since the last delivered file",
         required=False,
-        help_text="The first file is whole. Each one after it has the rows that were added, changed or removed, with a column that says which.",
+        help_text="The first file is whole. Each one after it has the rows that differ from the file before; its column _change says how.",
     )
     mail_on = forms.ChoiceField(label="Mails", choices=list(MAILS.items()), help_text="To the owner, and to whom you name below.")
     recipients = forms.CharField(
