@@ -23,8 +23,8 @@ OUTCOMES = {
     Outcome.FAILED: ("Failed", "bad"),
 }
 OPEN = {
-    JobStatus.NEW: ("Waits for the run before", "wait"),
-    JobStatus.QUEUED: ("Waits for a worker", "wait"),
+    JobStatus.NEW: ("Waits its turn", "wait"),
+    JobStatus.QUEUED: ("Waits", "wait"),
     JobStatus.IN_PROGRESS: ("Runs", "work"),
 }
 ADVICE = {
