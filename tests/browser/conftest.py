@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -15,6 +16,16 @@ if TYPE_CHECKING:  # models are imported only when Django is up, and a conftest 
     from tests.browser.site import Site
 
 TASKS = 1500  # of acme
+# Screens are the same on both databases, and only PostgreSQL can hold an export still; one whole way is gone on SQLite too.
+ON_SQLITE = "test_three_renamed_columns_and_a_condition_by_mouse"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what does not run on SQLite."""
+    if config.getoption("database") == "sqlite":
+        left_out = {item for item in items if item.path.parent == Path(__file__).parent and item.name != ON_SQLITE}
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=list(left_out))
 
 
 class OpenAs(Protocol):
