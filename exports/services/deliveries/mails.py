@@ -60,7 +60,7 @@ def _about_job(delivery: Delivery, job: ExportJob) -> EmailMultiAlternatives:
     file = getattr(job, "file", None) if delivery.event == Event.DONE else None
     name = _one_line(job.name)
     word = "ready" if file else "was cancelled" if delivery.event == Event.CANCELLED else "failed"
-    url = settings.SITE_URL + reverse("admin:exports_exportjob_change", args=[job.pk])
+    url = settings.SITE_URL + (reverse("admin:exports_exportjob_change", args=[job.pk]) if _may_enter(delivery) else f"/api/v1/export-jobs/{job.pk}")
     is_attached = bool(file and delivery.attach and file.size <= settings.MAIL_ATTACH_BYTES and file.is_present)
     shown = {
         "job": job,
@@ -80,8 +80,14 @@ def _about_job(delivery: Delivery, job: ExportJob) -> EmailMultiAlternatives:
 
 def _notice(delivery: Delivery) -> EmailMultiAlternatives:
     title = _one_line(delivery.title)
-    shown = {"title": title, "organization": delivery.organization, "reason": delivery.reason, "url": settings.SITE_URL + delivery.path}
+    url = settings.SITE_URL + delivery.path if _may_enter(delivery) else ""
+    shown = {"title": title, "organization": delivery.organization, "reason": delivery.reason, "url": url}
     return _mail(delivery, title, "exports/mail/notice", shown)
+
+
+def _may_enter(delivery: Delivery) -> bool:
+    """Whether whoever is told may open pages of the admin; else the mail names the API, or nobody could follow its link."""
+    return bool(delivery.to and delivery.to.is_staff)
 
 
 def _one_line(text: str) -> str:
@@ -101,6 +107,7 @@ def _attachment(file: ExportFile) -> MIMEBase:
 def _mail(delivery: Delivery, subject: str, template: str, shown: Mapping[str, object]) -> EmailMultiAlternatives:
     assert delivery.to  # noqa: S101 - it may read
     headers = {"Message-ID": delivery.message_id, "Auto-Submitted": "auto-generated"}
+    shown = {**shown, "may_enter": _may_enter(delivery)}
     mail = EmailMultiAlternatives(subject, render_to_string(f"{template}.txt", dict(shown)), to=[delivery.to.email], headers=headers)
     mail.attach_alternative(render_to_string(f"{template}.html", dict(shown)), "text/html")
     return mail
