@@ -114,10 +114,8 @@ class Screen(admin.ModelAdmin):
         return self.page(request, "admin/taskexport/ask.html", said | parent)
 
     def show_secret(self, request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
-        """The one page that shows a `secret`, with `title`, `why` and `next_url`; the browser keeps no copy of it."""
-        response = self.page(request, "admin/taskexport/secret.html", context)
-        response["Cache-Control"] = "no-store"
-        return response
+        """The one page that shows a `secret`, with `title`, `why` and `next_url`; no cache keeps a page of the admin."""
+        return self.page(request, "admin/taskexport/secret.html", context)
 
 
 class AskingForm(forms.Form):
@@ -149,16 +147,21 @@ class AskingForm(forms.Form):
             self.add_error(None, error.message)
 
     def once(self, make: Callable[[], Any]) -> Any:
-        """`make()`'s row; None where this same form was sent before, and the row is there. Raises AppError."""
-        made: list[Any] = []
+        """`make()`'s answer; None where this same form was sent before. Raises AppError."""
+        return once(self.user, f"{type(self).__name__} {self.cleaned_data['nonce']}", make)
 
-        def create() -> idempotency.Answer:
-            made.append(make())
-            return idempotency.Answer(201, {})
 
-        digest = hashlib.sha256(f"{type(self).__name__} {self.cleaned_data['nonce']}".encode()).hexdigest()
-        idempotency.once(self.user, f"staff-{digest}", digest, create)
-        return made[0] if made else None
+def once(user: User, nonce: str, make: Callable[[], Any]) -> Any:
+    """`make()`'s answer; None where the form of this nonce was sent before, and what it makes is there. Raises AppError."""
+    made: list[Any] = []
+
+    def create() -> idempotency.Answer:
+        made.append(make())
+        return idempotency.Answer(201, {})
+
+    digest = hashlib.sha256(nonce.encode()).hexdigest()
+    idempotency.once(user, f"staff-{digest}", digest, create)
+    return made[0] if made else None
 
 
 def badge(word: str, tone: str) -> SafeString:

@@ -15,6 +15,8 @@ from exports.models import Delivery, ExportJob, Runner
 from exports.services import jobs, specs
 from exports.states import SOURCES, JobStatus
 from taskexport.errors import AppError
+from tasks import access
+from tasks.access import Action
 from tasks.models import User
 
 EVENTS_SHOWN, DOWNLOADS_SHOWN, ISSUES_SHOWN, DELIVERIES_SHOWN = 500, 100, 100, 100
@@ -84,6 +86,8 @@ def context(user: Any, job: Any) -> dict[str, Any]:
         "downloads": [(row, shown.person(row.user)) for row in file.downloads.select_related("user")[:DOWNLOADS_SHOWN]] if file else [],
         "verbs": [(name, verb.label) for name, verb in VERBS.items() if may_change and verb.fits(job)],
         "may_make_again": jobs.may_make_again(user, job),
+        "may_vary": access.can(user, Action.RUN, job.organization_id),
+        "may_repeat": job.organization_id is not None and access.can(user, Action.ADMINISTER, job.organization_id),
         "nonce": uuid.uuid4(),
         "calls": curl.calls(job, settings.SITE_URL),
     }

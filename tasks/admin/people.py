@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
 from taskexport.staff import OrganizationFilter, may_anywhere, may_in
 from tasks import access
 from tasks.access import Action
 from tasks.admin.base import TenantAdmin, TenantForm
 from tasks.models import Member, Organization, Platform, User
+from tasks.models.fields import zones
 
 LIMITS = ("max_running", "file_days", "rows_a_day", "kept_mb")  # of an organization; nobody sets their own
+ROLES = "Viewers look and download; editors also write tasks and make exports; admins also change what others made, schedules and tokens."
 
 
 class _SuperusersOnly:
@@ -94,13 +97,30 @@ class PlatformAdmin(_SuperusersOnly, admin.ModelAdmin):
         js = ("taskexport/named.js",)
 
 
+class OrganizationForm(forms.ModelForm):
+    """The time zone is chosen, not typed; one that was kept under another name stays to be chosen."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if "timezone" in self.fields:
+            names = sorted(zones() | ({self.instance.timezone} if self.instance.timezone else set()))
+            self.fields["timezone"] = forms.ChoiceField(
+                label="Time zone",
+                choices=[(name, name) for name in names],
+                initial="UTC",
+                help_text="Of new exports and schedules, unless they say another.",
+            )
+
+
 @admin.register(Organization)
 class OrganizationAdmin(admin.ModelAdmin):
     """Tenants: their admins name them, superusers make them."""
 
-    list_display = ("name", "slug", "timezone", "platform", "created_at")
+    form = OrganizationForm
+    list_display = ("name", "slug", "timezone", "platform", "made_at")
     list_select_related = ("platform",)
     search_fields = ("name", "slug")
+    search_help_text = "A part of the name or the slug"
     ordering = ("name", "pk")
     actions = None  # deleting in bulk would load every task first
     show_full_result_count = False
@@ -125,15 +145,33 @@ class OrganizationAdmin(admin.ModelAdmin):
             return False
         return obj is None or not (obj.tasks.exists() or obj.export_jobs.exists())
 
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return ("name", "slug", "timezone", "platform", *LIMITS, *(("uuid", "created_at") if obj else ()))
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        return super().changelist_view(request, {"title": "Organizations"} | (extra_context or {}))
+
+    @admin.display(description="made (UTC)", ordering="created_at")
+    def made_at(self, organization: Organization) -> str:
+        return f"{organization.created_at:%Y-%m-%d %H:%M}"
+
+    @admin.display(description="UUID")
+    def uuid_text(self, organization: Organization) -> str:
+        return str(organization.uuid)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        limits = "What its exports may use." if self.has_add_permission(request) else "What its exports may use; whoever runs this service sets it."
+        kept = (("Kept by the service", {"fields": ("uuid_text", "made_at")}),) if obj else ()
+        return ((None, {"fields": ("name", "slug", "timezone", "platform")}), ("Limits", {"fields": LIMITS, "description": limits}), *kept)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return ("uuid", "created_at", *(() if self.has_add_permission(request) else ("slug", "platform", *LIMITS)))
+        return ("uuid_text", "made_at", *(() if self.has_add_permission(request) else ("slug", "platform", *LIMITS)))
 
 
 class MemberForm(TenantForm):
     """A role needs a user."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if "role" in self.fields:
+            self.fields["role"].help_text = ROLES
 
     def clean(self) -> dict[str, Any]:
         super().clean()
@@ -153,6 +191,7 @@ class MemberAdmin(TenantAdmin):
     list_filter = ("role", OrganizationFilter)
     list_select_related = ("organization", "user")
     search_fields = ("name", "email")
+    search_help_text = "A part of the name or the e-mail"
     autocomplete_fields = ("user",)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -165,4 +204,6 @@ class MemberAdmin(TenantAdmin):
 
     @admin.display(description="signs in as")
     def signs_in_as(self, member: Member) -> str:
-        return member.user.email if member.user else ""
+        if member.user is None:
+            return "does not sign in"
+        return "access tokens alone" if member.user.is_service else member.user.email

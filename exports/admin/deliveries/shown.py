@@ -20,7 +20,7 @@ EVENTS = {
     Event.DISABLED: "a webhook was switched off",
     Event.TEST: "a test",
 }
-KINDS = {DeliveryKind.MAIL: "Mail", DeliveryKind.WEBHOOK: "Webhook", DeliveryKind.COPY: "Copy of the file"}
+KINDS = {DeliveryKind.MAIL: "Mail", DeliveryKind.WEBHOOK: "Webhook", DeliveryKind.COPY: "Copy"}
 
 
 def state(delivery: Delivery) -> SafeString:

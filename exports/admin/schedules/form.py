@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import uuid
 import zoneinfo
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 from django import forms
 
@@ -16,6 +18,7 @@ from exports.services import configs, segments
 from exports.services.deliveries import destinations, links
 from exports.services.schedules import checking, keeping, recurrence, windows, words
 from taskexport.errors import AppError, FieldError
+from taskexport.screens import once
 from tasks.models import Organization, User
 from tasks.models.fields import zones
 
@@ -128,7 +131,7 @@ class ScheduleForm(TimingForm):
     changes_only = forms.BooleanField(
         label="Only what has changed since the last delivered file",
         required=False,
-        help_text="The first file is whole. Each one after it has the rows that were added, changed or removed, with a column that says which.",
+        help_text="The first file is whole. Each one after it has the rows that differ from the file before; its column _change says how.",
     )
     mail_on = forms.ChoiceField(label="Mails", choices=list(MAILS.items()), help_text="To the owner, and to whom you name below.")
     recipients = forms.CharField(
@@ -141,6 +144,7 @@ class ScheduleForm(TimingForm):
     attach_small = forms.BooleanField(label="Attach the file to the mail, if it is small", required=False)
     destination = forms.ChoiceField(label="Copy each file to", required=False)
     carried = forms.CharField(required=False, max_length=MOST_CARRIED, widget=forms.HiddenInput())
+    nonce = forms.UUIDField(required=False, widget=forms.HiddenInput())
     version = forms.IntegerField(required=False, widget=forms.HiddenInput())
 
     field_order = ("name", "description", "what", "rows", "window", "format", "kind", "on_day", "weekday", "day", "clock", "cron", "timezone")
@@ -159,6 +163,7 @@ class ScheduleForm(TimingForm):
         initial = _usual(organization) | (_of_schedule(schedule) if schedule else begun or {})
         if carried is None and schedule:
             carried = _carried_of(schedule)
+        initial["nonce"] = uuid.uuid4()
         initial["carried"] = json.dumps(carried) if carried else ""
         options = initial.pop("options", {})
         super().__init__(data, initial=initial, label_suffix="")
@@ -197,12 +202,13 @@ class ScheduleForm(TimingForm):
         return [(name, [self[option_name(name, key)] for key in format_.options]) for name, format_ in FORMATS.items() if format_.options]
 
     # -- What it asks of the service -------------------------------------------------------------------------------
-    def save(self) -> ExportSchedule:
-        """The schedule, made or changed. Raises AppError."""
+    def save(self) -> ExportSchedule | None:
+        """The schedule, made or changed; None where this same form has made it before. Raises AppError."""
         first_run, values = self.wished()
         name = self.cleaned_data["name"]
         if self.schedule is None:
-            return keeping.create(self.user, self.organization, name, first_run, values, delivery=self._delivery())
+            made = partial(keeping.create, self.user, self.organization, name, first_run, values, delivery=self._delivery())
+            return cast("ExportSchedule | None", once(self.user, f"schedule {self.cleaned_data['nonce'] or uuid.uuid4()}", made))
         return keeping.update(self.user, self.schedule, name, first_run, values, delivery=self._delivery(), version=self.cleaned_data["version"])
 
     def _delivery(self) -> dict[str, Any]:

@@ -48,6 +48,13 @@ VERBS: dict[str, Verb] = {
         lambda user, one: one.owner_id != user.pk,
         "It is yours: its exports are made in your name.",
     ),
+    "reset": Verb(
+        "Reset to a full file",
+        keeping.reset,
+        Action.ADMINISTER,
+        lambda user, one: one.changes_only,
+        "Its next file is whole; the ones after it have changes again.",
+    ),
 }
 
 

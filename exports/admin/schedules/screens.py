@@ -175,6 +175,9 @@ class ExportScheduleAdmin(Screen):
             except AppError as error:
                 form.refuse(error)
             else:
+                if saved is None:
+                    messages.info(request, "This was sent before: the schedule is there.")
+                    return redirect(self.url("changelist"))
                 messages.success(request, "The schedule is saved." if form.schedule else "The schedule is made. Below is when it runs.")
                 return redirect(self.url("change", saved.pk))
         organization: Organization = form.organization
