@@ -11,7 +11,7 @@ from django.db import connection
 
 from benchmarks import loading, rows
 from exports.models import ExportJob, ExportSchedule, Kind
-from exports.services import jobs, receipts, specs
+from exports.services import jobs, receipts, retention, specs
 from tasks import access
 from tasks.models import Member, Organization, Platform, Role, User
 
@@ -69,6 +69,9 @@ SELECT (%(schedules)s::bigint[])[1 + row_number() OVER run %% {SCHEDULES}], crea
   CASE status WHEN 'done' THEN 'done' WHEN 'failed' THEN 'failed' WHEN 'cancelled' THEN 'failed' ELSE '' END, '', false
 FROM exports_exportjob WHERE trigger = 'schedule' AND organization_id = %(organization)s
 WINDOW run AS (ORDER BY created_at, id) ORDER BY created_at, id""",
+    """INSERT INTO exports_daytotal (organization_id, day, done, failed, rows)
+SELECT organization_id, (finished_at AT TIME ZONE 'UTC')::date, count(*) FILTER (WHERE status = 'done'), count(*) FILTER (WHERE status = 'failed'),
+  40000 * count(*) FILTER (WHERE status = 'done') FROM exports_exportjob WHERE status IN ('done', 'failed') GROUP BY 1, 2""",
     """INSERT INTO tasks_taskassignee (task_id, member_id, position)
 SELECT id, assignee_id, 0 FROM tasks_task WHERE assignee_id IS NOT NULL ORDER BY id""",
 ]
@@ -105,6 +108,7 @@ def fill(count: int) -> Filled:
     for statement in loading.SETTLED:
         with connection.cursor() as cursor:
             cursor.execute(statement)
+    retention.count_kept()
     return Filled(organization, token, staff, owner)
 
 

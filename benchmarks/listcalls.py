@@ -1,4 +1,4 @@
-"""The calls that `benchmarks.lists` times: each list and read of the five contracts, and the admin's two long lists."""
+"""The calls that `benchmarks.lists` times: each list and read of the five contracts, the admin's overview, its long lists, and its polls."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from django.test import Client
 
 from benchmarks.filling import PASSWORD, Filled
 from exports.models import ExportJob, ExportSchedule, Operation
-from exports.states import JobStatus
+from exports.states import ACTIVE, JobStatus
 from tasks.models import Task
 
 FIRST_MS, DEEP_MS, PAGE_MS = 50, 300, 300  # reads and first pages; filtered totals and deep pages; a page of the admin
+POLL_MS = 20  # of a page that watches; its query takes a few of them
 JOBS, TASKS, INDEX, V3, SERVICES = "/api/v1/export-jobs", "/api/v1/tasks", "/api/v2/task/index", "/api/v3", "/api/services"
 
 
@@ -191,5 +192,16 @@ def _admin(filled: Filled) -> Iterator[Call]:
         yield Call(f"admin {name} by status", PAGE_MS, path, {"status__exact": {"jobs": "done", "tasks": "complete"}[name]}, client="staff")
         yield Call(f"admin {name}, search", PAGE_MS, path, {"q": words}, client="staff")
         yield Call(f"admin {name}, last page", PAGE_MS, path, {"p": _last(total, 50)}, client="staff")
+    yield Call("admin overview", PAGE_MS, "/admin/", client="staff")
+    yield Call("admin jobs of a format", PAGE_MS, jobs, {"format": "xlsx"}, client="staff")
+    yield Call("admin jobs of a format nobody asked for", PAGE_MS, jobs, {"format": "parquet"}, client="staff")
+    yield Call("admin jobs of an owner", PAGE_MS, jobs, {"by": filled.staff.pk}, client="staff")
+    yield Call("admin jobs of a schedule", PAGE_MS, jobs, {"schedule": ExportSchedule.objects.all()[0].pk}, client="staff")
+    month = {"created_at__gte": "2026-01-01T00:00Z", "created_at__lt": "2026-02-01T00:00Z"}
+    yield Call("admin jobs of a month", PAGE_MS, jobs, month, client="staff")
+    running = ExportJob.objects.filter(organization=filled.organization, status__in=ACTIVE).order_by("-created_at")
+    ids = ",".join(str(pk) for pk in running.values_list("pk", flat=True)[:50])
+    yield Call("admin poll of a list", POLL_MS, f"{jobs}live/", {"ids": ids}, client="staff")
+    yield Call("admin poll of one job", POLL_MS, f"{jobs}live/", {"ids": ids[:36]}, client="staff")
     yield Call("admin jobs failed", PAGE_MS, jobs, {"status__exact": "failed"}, client="staff")
     yield Call("admin tasks, search by reference", PAGE_MS, tasks, {"q": "demo-77"}, client="staff")

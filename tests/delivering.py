@@ -26,14 +26,19 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # of nobody
 
 
 class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
     def do_POST(self) -> None:
         server: Any = self.server
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         server.calls.append((self.path, dict(self.headers), body))
         if server.hangs:
             server.released.wait(server.hangs)
+            self.close_connection = True
             return
+        self.close_connection = True
         self.send_response(server.status)
+        self.send_header("Connection", "close")
         for name, value in server.headers.items():
             self.send_header(name, value)
         self.end_headers()
@@ -42,7 +47,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(b".")
                 time.sleep(0.05)
 
-    do_GET = do_POST
+    do_PUT = do_DELETE = do_POST
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -88,12 +93,14 @@ def later(**which: Any) -> None:
     waiting.update(next_at=past)
 
 
-def certificate(folder: Path) -> Path:
-    """A key and a certificate of its own, which nobody trusts, for localhost."""
+def certificate(folder: Path, host: str = "hooks.example.com") -> Path:
+    """A key and a certificate of its own, which nobody trusts unless told to, for a host."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
     now = datetime.now(UTC)
     made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+    made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+    made = made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
     signed = made.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1)).sign(key, hashes.SHA256())
     private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     path = folder / "server.pem"

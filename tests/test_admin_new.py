@@ -317,6 +317,8 @@ def test_a_job_s_choices_begin_another(editor: User, viewer: User, acme: Organiz
     client = staff_client_of(editor)
     client.post(ADD, scripted(acme, filter=STATUS, window="last_7_days", timezone="America/New_York", sort=[{"column": "city"}], format="xlsx"))
     job = ExportJob.objects.get()
+    assert f"{ADD}?from_job={job.pk}" in client.get(page(job)).content.decode()
+    assert "from_job" not in staff_client_of(viewer).get(page(job)).content.decode()
     begun = client.get(f"{ADD}?from_job={job.pk}").context["choices"]
     assert (begun["window"], begun["filter"], begun["columns"], begun["format"]) == ("dates", STATUS, THREE, "xlsx")
     client.post(ADD, {"spec": json.dumps(begun), "nonce": str(uuid.uuid4())})
@@ -326,6 +328,13 @@ def test_a_job_s_choices_begin_another(editor: User, viewer: User, acme: Organiz
         begun = client.get(f"{ADD}?from_job={other.pk}").context["choices"]
         client.post(ADD, {"spec": json.dumps(begun), "nonce": str(uuid.uuid4())})
         assert ExportJob.objects.order_by("created_at").last().spec == other.spec, values
+
+
+def test_what_a_change_export_adds_is_its_schedule_s_alone(editor: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
+    job = make_job(editor, acme)
+    added = [{"title": "_change", "compute": {"op": "change"}}, {"key": "id", "title": "_id"}]
+    ExportJob.objects.filter(pk=job.pk).update(spec=job.spec | {"changes_of": 1, "columns": [*added, *THREE]})
+    assert staff_client_of(editor).get(f"{ADD}?from_job={job.pk}").context["choices"]["columns"] == THREE
 
 
 def test_choices_are_handed_over_by_the_session_or_a_link(editor: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
@@ -355,7 +364,10 @@ def test_the_preflight_says_what_a_create_would_give(editor: User, acme: Organiz
     assert (found["rows"], found["rows_exact"], found["header"], len(found["preview"])) == (25, True, ["What", "Source", "Étage"], 20)
     assert found["preview"][2] == ["Task 3", "ours", "'=4"]
     assert [warning["code"] for warning in found["warnings"]] == ["formulas"]
-    assert answer["in_words"] == "tasks"
+    assert (answer["in_words"], answer["window"]) == ("tasks", [])
+    days = {"window": "dates", "creation_start_date": "2024-10-27", "creation_end_date": "2024-10-28", "timezone": "Europe/Amsterdam"}
+    answer = client.post(PREFLIGHT, choices(acme, **days), content_type="application/json").json()
+    assert (answer["preflight"]["rows"], answer["window"]) == (0, ["2024-10-27", "2024-10-28"])
     wrong = client.post(PREFLIGHT, choices(acme, filter={"column": "status", "op": "is", "value": ""}), content_type="application/json")
     assert (wrong.status_code, [error["field"] for error in wrong.json()["errors"]]) == (200, ["filter.value"])
     assert set(client.post(PREFLIGHT, "{", content_type="application/json").json()) == {"errors"}

@@ -512,7 +512,7 @@ def test_the_base_and_its_changes_are_the_next_whole_file(steps: list[Any]) -> N
 
 
 @pytest.mark.long
-@settings(LONG, max_examples=200)
+@settings(LONG, max_examples=100)
 @given(st.lists(STEP, max_size=8))
 def test_the_base_and_its_changes_are_the_next_whole_file_at_length(steps: list[Any]) -> None:
     check_chain(steps)

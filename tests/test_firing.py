@@ -243,7 +243,9 @@ def test_two_tickers_make_each_run_once(admin: User, acme: Organization) -> None
     values: dict[str, Any] = {**ExportSchedule.objects.values().get()}
     values.pop("id")
     ExportSchedule.objects.bulk_create([ExportSchedule(**values) for _ in range(count - 1)])
-    made = at_once(firing.fire_due, firing.fire_due)
+    made: list[int] = []
+    while sum(made) < count and len(made) < 10:  # on a slow machine a tick's time ends before all are made; the next ones go on
+        made += at_once(firing.fire_due, firing.fire_due)
     assert sum(made) == count, made
     assert ExportJob.objects.filter(status="queued").count() == count
     assert Firing.objects.count() == Firing.objects.values("schedule").distinct().count() == count
@@ -411,7 +413,7 @@ def test_what_schedules_use_cannot_be_deleted(admin: User, acme: Organization) -
     spec = runs.wish_of(schedule, now()).spec
     assert (spec.config, spec.titles) == ("short", ["id", "title"])
     assert spec.filter == {"all": [{"column": "status", "op": "is", "value": "none"}]}
-    with pytest.raises(Conflict, match="export schedule nightly") as refusal:
+    with pytest.raises(Conflict, match="used by schedule nightly") as refusal:
         configs.delete(admin, config)
     assert refusal.value.code == "config_in_use"
     with pytest.raises(Conflict) as refusal:

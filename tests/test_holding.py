@@ -50,6 +50,12 @@ def test_a_job_freezes_its_config_s_segment(client_of: Any, admin: User, editor:
     assert ExportJob.objects.get().spec["filter"] == tree
     schedule = make_schedule(admin, acme, config=configs.get(admin, acme, config.pk))
     assert runs.wish_of(schedule, now()).spec.filter == {"all": [CITY, {"all": [{"column": "status", "op": "is", "value": "none"}]}]}
+    assert runs.in_words(schedule) == '(city is "Oslo") and (status is "none")'
+    schedule.rules = {"join": "all", "rules": [RECENT]}
+    assert runs.in_words(schedule) == '((city is "Oslo") and (status is "none")) and (created_at is within the last 7 days)'
+    schedule.dataset = "gone"
+    assert "can't be read" in runs.in_words(schedule)
+    assert runs.in_words(make_schedule(admin, acme)) == "all tasks"
     with pytest.raises(Conflict, match="configs use this segment"):
         segments.delete(admin, segment)
     with pytest.raises(Invalid, match="configs use this segment for tasks"):

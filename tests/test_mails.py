@@ -1,4 +1,4 @@
-"""Mails about ended jobs: one each, through a real SMTP server, again after a failure, never about what one did oneself."""
+"""Mails about ended jobs and runs of schedules: one each, through a real SMTP server, again after a failure, never about what one did oneself."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from django.db.models import Q
 
-from exports import worker
-from exports.models import Delivery, DeliveryState, ExportFile, ExportJob
+from exports import storage, worker
+from exports.models import Delivery, DeliveryState, ExportFile, ExportJob, ExportSchedule
 from exports.services import jobs, specs
-from exports.services.deliveries import mails, outbox
+from exports.services.deliveries import links, mails, outbox
+from exports.services.schedules import firing
 from tasks.models import Member, Organization, User
-from tests import making, smtp
+from tests import making, scheduling, smtp
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -173,3 +174,116 @@ def test_nothing_is_told_of_an_end_that_was_rolled_back(server: smtp.Server, edi
     with pytest.raises(AttributeError):
         jobs.publish(claim, None)  # type: ignore[arg-type]
     assert (ExportJob.objects.get().status, Delivery.objects.exists()) == ("in progress", False)
+
+
+# -- Runs of schedules ---------------------------------------------------------------------------------------------
+TASKS = "/api/services/tasks"
+
+
+def run(schedule: ExportSchedule) -> ExportJob:
+    """A run of the schedule by the tick, ended."""
+    schedule.refresh_from_db()
+    scheduling.past(schedule, (schedule.next_run_at or scheduling.now()) - scheduling.now() + timedelta(seconds=1))
+    assert firing.fire_due() == 1
+    worker.run_next()
+    return ExportJob.objects.latest("created_at")
+
+
+def recipients(server: smtp.Server) -> list[str]:
+    """Who was written to, in alphabetical order, and forgotten then."""
+    found = sorted(mail["To"] for mail in server.mails)
+    server.mails.clear()
+    return found
+
+
+def test_a_run_is_told_to_the_owner_and_to_recipients_who_may_still_read_it(
+    server: smtp.Server, client_of: Any, admin: User, editor: User, viewer: User, outsider: User, owner: User, acme: Organization
+) -> None:
+    making.make_tasks(acme, 3)
+    client = client_of(admin)
+    wish = {
+        "desc": "Nightly",
+        "trigger": {"once": "2040-01-01T00:00:00Z", "repeat": "daily"},
+        "target": {"action": "export", "export_index": "tasks", "export_format": "csv"},
+        "delivery": {"recipients": [viewer.email, editor.email.upper(), owner.email], "attach_small": True},
+    }
+    made = client.post(TASKS, wish)
+    told = {"recipients": sorted([viewer.email, editor.email, owner.email]), "mail_on": "ends", "attach_small": True, "destination": None}
+    assert (made.status_code, made.json()["delivery"]) == (201, told)
+    schedule = ExportSchedule.objects.get()
+    job = run(schedule)
+    Member.objects.filter(user=viewer).delete()
+    assert worker.deliver() == 3
+    mail = server.mails[0]
+    (attached,) = mail.iter_attachments()
+    assert (attached.get_filename(), attached.get_payload(decode=True)) == (job.file.name, storage.open_file(job.file.key).read())
+    assert "It is attached." in mail.get_body(["plain"]).get_content()
+    assert f"/admin/exports/exportjob/{job.pk}/change/" in mail.get_body(["html"]).get_content()
+    assert recipients(server) == sorted([admin.email, editor.email, owner.email])
+    gone = Delivery.objects.get(to=viewer)
+    assert (gone.state, gone.error) == ("dead", mails.GONE)
+    # Said anew without it, it stays; with it, all of it is anew.
+    path = f"{TASKS}/{schedule.pk}"
+    assert client.put(path, {name: wish[name] for name in ("desc", "trigger", "target")}).json()["delivery"]["attach_small"] is True
+    changed = client.put(path, wish | {"delivery": {"mail_on": "failures"}}).json()["delivery"]
+    assert changed == {"recipients": [], "mail_on": "failures", "attach_small": False, "destination": None}
+    for wrong, field in (
+        ({"recipients": [outsider.email]}, "delivery.recipients.0"),
+        ({"recipients": ["nobody@example.com"]}, "delivery.recipients.0"),
+        ({"recipients": admin.email}, "delivery.recipients"),
+        ({"mail_on": "always"}, "delivery.mail_on"),
+        ({"attach_small": 1}, "delivery.attach_small"),
+        ({"destination": 7}, "delivery.destination"),
+        ({"to": []}, "delivery.to"),
+    ):
+        refused = client.put(path, wish | {"delivery": wrong})
+        assert (refused.status_code, refused.json()["field_errors"][0]["field"]) == (400, field), wrong
+    assert links.shown(ExportSchedule.objects.get()) == changed
+
+
+def test_failures_alone_or_nothing_are_told_where_that_was_asked_for(server: smtp.Server, admin: User, editor: User, acme: Organization) -> None:
+    schedule = scheduling.make_schedule(admin, acme)
+    links.change(admin, schedule, {"mail_on": "failures", "recipients": [editor.email]})
+    run(schedule)
+    assert worker.deliver() == 0
+    making.make_tasks(acme, 1)
+    scheduling.past(schedule, scheduling.DAY)
+    firing.fire_due()
+    claim = jobs.claim("here")
+    assert claim
+    jobs.fail(claim, "incomplete", "Rows were lost.")
+    assert worker.deliver() == 2
+    assert "Rows were lost." in server.mails[0].get_body(["plain"]).get_content()
+    assert recipients(server) == [admin.email, editor.email]
+    links.change(admin, schedule, {"mail_on": "never"})
+    run(schedule)
+    assert worker.deliver() == 0
+
+
+def test_a_file_that_is_too_large_or_has_gone_is_not_attached(server: smtp.Server, admin: User, acme: Organization, settings: Any) -> None:
+    schedule = scheduling.make_schedule(admin, acme)
+    links.change(admin, schedule, {"attach_small": True})
+    settings.MAIL_ATTACH_BYTES = 10
+    run(schedule)
+    assert worker.deliver() == 1
+    settings.MAIL_ATTACH_BYTES = 5_000_000
+    run(schedule)
+    ExportFile.objects.update(expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    assert worker.deliver() == 1
+    for mail in server.mails:
+        assert list(mail.iter_attachments()) == []
+        assert "too large to attach, or has gone" in mail.get_body(["plain"]).get_content()
+
+
+def test_a_pause_by_the_service_is_told_to_owner_and_admins(server: smtp.Server, admin: User, editor: User, acme: Organization) -> None:
+    schedule = scheduling.make_schedule(admin, acme, name="Nightly\nBcc: x@example.com")
+    ExportSchedule.objects.update(owner=editor)
+    Member.objects.filter(user=editor).update(role="viewer")
+    scheduling.past(schedule, scheduling.DAY)
+    assert firing.fire_due() == 0
+    assert worker.deliver() == 2
+    mail = server.mails[0]
+    assert mail["Subject"] == "Schedule paused: Nightly Bcc: x@example.com"
+    assert mail["Bcc"] is None
+    assert ExportSchedule.objects.get().paused_detail in mail.get_body(["plain"]).get_content()
+    assert recipients(server) == [admin.email, editor.email]

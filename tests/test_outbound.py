@@ -8,10 +8,13 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from exports.models import Destination
+from exports.services.deliveries import copies, sealing
 from taskexport import outbound
 from tests import delivering
 
@@ -182,12 +185,47 @@ def test_a_server_that_drips_its_headers_gets_no_more_than_its_time(settings: An
         thread.join(6)
 
 
-def test_a_certificate_must_be_the_hosts(settings: Any, tmp_path: Any) -> None:
+def test_a_certificate_must_be_the_hosts_whatever_the_address(
+    names: dict[str, Any], settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings.OUTBOUND_ALLOWED_NETS = delivering.LOOPBACK
+    names |= {"hooks.example.com": [["127.0.0.1"]], "other.example.com": [["127.0.0.1"]]}
+    path = delivering.certificate(tmp_path, "hooks.example.com")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(delivering.certificate(tmp_path))
+    context.load_cert_chain(path)
+    asked: list[str] = []
+    context.sni_callback = lambda _, host, __: asked.append(host)
     with delivering.receiving() as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
-        with pytest.raises(outbound.Unreachable, match="certificate"):
-            outbound.post(server.url.replace("http", "https"), b"", {})
-        assert server.calls == []
+        port = server.server_address[1]
+        with pytest.raises(outbound.Unreachable, match="certificate"):  # nobody trusts it yet
+            outbound.post(f"https://hooks.example.com:{port}/", b"", {})
+        monkeypatch.setenv("SSL_CERT_FILE", str(path))
+        assert outbound.post(f"https://hooks.example.com:{port}/", b"body", {}).status == 200
+        for other in (f"https://other.example.com:{port}/", f"https://127.0.0.1:{port}/"):
+            with pytest.raises(outbound.Unreachable, match="certificate"):
+                outbound.post(other, b"", {})
+        assert [(headers["Host"], body) for _, headers, body in server.calls] == [(f"hooks.example.com:{port}", b"body")]
+    assert asked[:2] == ["hooks.example.com"] * 2
+
+
+def test_a_store_is_reached_by_tls_through_the_same_guard(
+    names: dict[str, Any], settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.OUTBOUND_ALLOWED_NETS = delivering.LOOPBACK
+    names |= {"store.example.com": [["127.0.0.1"]], "other.example.com": [["127.0.0.1"]], "inside.example.com": [["10.0.0.1"]]}
+    path = delivering.certificate(tmp_path, "store.example.com")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    monkeypatch.setattr("botocore.httpsession.where", lambda: str(path))
+    with delivering.receiving() as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        port = server.server_address[1]
+        destination = Destination(endpoint=f"https://store.example.com:{port}", bucket="bucket", access_key_id="a", sealed_secret=sealing.seal("b"))
+        assert copies.test(destination) == ""
+        assert [headers["Host"] for _, headers, _ in server.calls] == [f"store.example.com:{port}"] * 2
+        destination.endpoint = f"https://other.example.com:{port}"
+        assert "certificate" in copies.test(destination)
+        destination.endpoint = f"https://inside.example.com:{port}"
+        assert copies.test(destination) == "The address is not a public one."
+        assert len(server.calls) == 2

@@ -9,8 +9,10 @@ import pytest
 from exports.models import Delivery, ExportSchedule, ScheduleEvent
 from exports.services.deliveries import mails
 from exports.services.schedules import firing, keeping, pausing, settling
+from exports.states import JobStatus
 from tasks import access
 from tasks.models import Member, Organization, Role, User
+from tests.api import make_job
 from tests.scheduling import DAY, HOUR, end_jobs, make_schedule, past
 
 pytestmark = pytest.mark.django_db
@@ -54,6 +56,13 @@ def test_five_failures_are_told_once(admin: User, editor: User, second: User, ac
     mail = mails.message(notice)
     assert mail.subject == title
     assert "5 runs in a row have failed, the last one so: reason 4" in mail.body
+    assert f"/exportschedule/{schedule.pk}/" in mail.body
+    assert str(mail.alternatives[0][0]).count("<a href") == 1
+    User.objects.filter(pk=admin.pk).update(is_staff=False)  # who would follow the link in vain
+    for_others = mails.message(Delivery.objects.get(to=admin))
+    for text in (for_others.body, str(for_others.alternatives[0][0])):
+        assert "/admin/" not in text
+        assert "use the API" in text
     event = ScheduleEvent.objects.get(kind="paused")
     assert (event.actor, event.detail) == (None, ExportSchedule.objects.get().paused_detail)
     # The next five are another matter.
@@ -103,3 +112,16 @@ def test_a_broken_schedule_is_told_with_its_reason_and_nothing_where_it_was_roll
     firing.fire_due()
     assert told() == [("admin@example.com", "Schedule paused: nightly")]
     assert "Write one of: csv" in Delivery.objects.get().reason
+
+
+def test_a_mail_about_a_job_names_the_api_to_whoever_does_not_enter_the_admin(admin: User, acme: Organization) -> None:
+    job = make_job(acme, admin, JobStatus.DONE)
+    delivery = Delivery.objects.create(organization=acme, event="job.done", job=job, to=admin, message_id="<1@example.com>")
+    for is_staff, path, other in ((True, f"/admin/exports/exportjob/{job.pk}/", "/api/"), (False, f"/api/v1/export-jobs/{job.pk}", "/admin/")):
+        admin.is_staff = is_staff
+        delivery.to = admin
+        mail = mails.message(delivery)
+        for text in (mail.body, str(mail.alternatives[0][0])):
+            assert path in text
+            assert other not in text
+            assert ("Over the API" in text) != is_staff

@@ -19,6 +19,7 @@ from django_q.models import Task as QueueTask
 
 from exports import storage, worker
 from exports.models import (
+    Delivery,
     Download,
     ExportFile,
     ExportIssue,
@@ -233,7 +234,11 @@ def test_an_operation_stays_until_what_hangs_on_it_has_gone(acme: Organization, 
     Operation.objects.create(organization=acme, handler="ImportHandler", task_import=imported)
     Removal.objects.create(organization=acme, operation_id=uuid.uuid4(), detail={})
     Removal.objects.update(at=ago(days=366))
-    assert retention.prune() == 3  # the sweep, the import, the removal
+    for number, days in enumerate((366, 1)):
+        notice = Delivery.objects.create(organization=acme, to=admin, event="webhook.disabled", message_id=str(number))
+        Delivery.objects.filter(pk=notice.pk).update(created_at=ago(days=days))
+    assert retention.prune() == 4  # the sweep, the import, the removal, the old notice
+    assert Delivery.objects.get().message_id == "1"
     told = Operation.objects.get(handler="SweepHandler")
     assert (told.pk != sweep.pk, json.loads(told.own_response or "")) == (True, {"imports": 1})
     assert set(Operation.objects.values_list("pk", flat=True)) == {parent.pk, child.pk, told.pk}

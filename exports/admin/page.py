@@ -86,6 +86,7 @@ def context(user: Any, job: Any) -> dict[str, Any]:
         "downloads": [(row, shown.person(row.user)) for row in file.downloads.select_related("user")[:DOWNLOADS_SHOWN]] if file else [],
         "verbs": [(name, verb.label) for name, verb in VERBS.items() if may_change and verb.fits(job)],
         "may_make_again": jobs.may_make_again(user, job),
+        "may_vary": access.can(user, Action.RUN, job.organization_id),
         "may_repeat": job.organization_id is not None and access.can(user, Action.ADMINISTER, job.organization_id),
         "nonce": uuid.uuid4(),
         "calls": curl.calls(job, settings.SITE_URL),

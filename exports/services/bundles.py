@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
@@ -34,10 +35,16 @@ def of_jobs(user: User, chosen: list[ExportJob]) -> tuple[str, Iterator[bytes]]:
     """
     if not 1 <= len(chosen) <= MOST_FILES:
         raise Invalid(f"Choose 1 to {MOST_FILES} jobs for one zip.")
-    found = [_file(user, job) for job in chosen]
+    found = []
+    for job in chosen:
+        with _named(job):
+            found.append(_file(user, job))
     size = sum(file.size for file in found)
     if size > MOST_BYTES:
         raise Invalid(f"These files have {size / 1024**3:.1f} GB together; one zip takes {MOST_BYTES // 1024**3} GB. Choose fewer.")
+    for job, file in zip(chosen, found, strict=True):
+        with _named(job):
+            files.open_stored(file).close()  # it is there
     for file in found:
         files.log_download(user, file, DOOR)
     now = datetime.now(UTC)
@@ -45,15 +52,19 @@ def of_jobs(user: User, chosen: list[ExportJob]) -> tuple[str, Iterator[bytes]]:
 
 
 def _file(user: User, job: ExportJob) -> ExportFile:
+    if not access.can(user, Action.READ, job.organization_id):
+        raise Forbidden("You may not read it.")
+    return files.of_job(job)
+
+
+@contextmanager
+def _named(job: ExportJob) -> Iterator[None]:
+    """Whatever is refused inside says of which job."""
     try:
-        if not access.can(user, Action.READ, job.organization_id):
-            raise Forbidden("You may not read it.")
-        file = files.of_job(job)
-        files.open_stored(file).close()  # it is there
+        yield
     except AppError as error:
         error.message = f"{job.name}: {error.message} Nothing was downloaded; leave it out."
         raise
-    return file
 
 
 def _zip(found: list[ExportFile], now: datetime) -> Iterator[bytes]:

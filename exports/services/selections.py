@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import QuerySet
 
 from exports import filters
-from exports.datasets import DATASETS
-from exports.expressions import teach_connection
 from exports.filters.checking import MOST_CHOICES
 from exports.services import segments
 from exports.services.specs import NAME_LENGTH
@@ -34,13 +31,9 @@ def in_segment(rows: QuerySet[Task], user: Any, segment_id: str) -> QuerySet[Tas
     """Those of the tasks that are in the segment now; none for a segment that the user may not see, or that can't be applied any more."""
     try:
         segment = segments.get(user, segment_id)
-        zone = segment.organization.timezone
-        tree = segments.tree(segments.definition(segment), now=datetime.now(UTC), zone=zone)
-        condition = filters.condition(tree, DATASETS["tasks"], zone)
+        return segments.apply(rows, segment) if segment.dataset == "tasks" else rows.none()
     except AppError:
         return rows.none()
-    teach_connection()
-    return rows.filter(condition, organization=segment.organization_id) if segment.dataset == "tasks" else rows.none()
 
 
 def of_list(

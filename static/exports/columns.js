@@ -1,10 +1,7 @@
 // Which columns, in which order and under which titles; moved by drag, by buttons, and by arrow keys on their handles.
 // A column is the server's own: {"key", "title"}, {"title", "constant"} or {"title", "compute": {"op", …}}.
-import { columnSelect } from "./conditions.js";
 import { announce, button, el, errorList, plural, select } from "./dom.js";
-
-const NAMES = { constant: "fixed text", concatenate: "joined texts", date_part: "part of a date", days_between: "days between", map: "translated values" };
-const TIMES = ["datetime", "date"];
+import { madeColumn, madeElement, NAMES } from "./made.js";
 
 // root: where to draw; columns(): [{key, title, kind, group}]; openKeys(): the field whose keys are columns too, or "".
 export function columnPicker(root, { columns, openKeys, offered, onchange }) {
@@ -99,17 +96,7 @@ export function columnPicker(root, { columns, openKeys, offered, onchange }) {
   }
 
   function addMade(kind) {
-    const times = columns().filter((column) => TIMES.includes(column.kind));
-    const first = columns()[0].key;
-    const time = times[0]?.key ?? first;
-    const made = {
-      constant: () => ({ title: "fixed text", constant: "" }),
-      concatenate: () => ({ title: "joined", compute: { op: "concatenate", parts: [{ column: first }, { text: " " }, { column: columns()[1].key }] } }),
-      date_part: () => ({ title: "year", compute: { op: "date_part", column: time, part: "year" } }),
-      days_between: () => ({ title: "days", compute: { op: "days_between", from: time, to: times[1]?.key ?? time } }),
-      map: () => ({ title: "translated", compute: { op: "map", column: columns().find(({ key }) => key === "status")?.key ?? first, values: { "": "" } } }),
-    }[kind]();
-    add(made);
+    add(madeColumn(kind, columns()));
     list.lastElementChild?.querySelector("[data-title]").select();
   }
 
@@ -219,99 +206,9 @@ export function columnPicker(root, { columns, openKeys, offered, onchange }) {
         button(`Move ${name} up`, "↑", () => move(index, index - 1, "up"), { class: "icon", "data-up": true, disabled: index === 0 }),
         button(`Move ${name} down`, "↓", () => move(index, index + 1, "down"), { class: "icon", "data-down": true, disabled: index === chosen.length - 1 }),
         button(`Take ${name} out`, "✕", () => takeOut(index), { class: "icon", "data-remove": true })),
-      "constant" in column ? constantElement(column) : null,
-      column.compute ? computeElement(column.compute) : null,
+      column.key ? null : madeElement(column, { columns, offered, onchange, onredraw: changed }),
       errorList(mine.map(({ detail }) => detail)));
     return item;
-  }
-
-  function constantElement(column) {
-    const input = el("input", { type: "text", value: column.constant, maxlength: "1000", "aria-label": "The text in every row", placeholder: "the text in every row", "data-constant": true,
-      oninput: () => {
-        column.constant = input.value;
-        onchange();
-      } });
-    return el("div", { class: "made" }, input);
-  }
-
-  function computeElement(compute) {
-    const times = () => columns().filter((column) => TIMES.includes(column.kind));
-    const set = (key, redraw = false) => (value) => {
-      compute[key] = value;
-      if (redraw) changed();
-      else onchange();
-    };
-    const parts = {
-      date_part: () => [select("Part", offered.parts.map((part) => [part, part]), compute.part, set("part")), "of", columnSelect("Column", times(), compute.column, set("column"))],
-      days_between: () => ["from", columnSelect("From", times(), compute.from, set("from")), "to", columnSelect("To", times(), compute.to, set("to"))],
-      concatenate: () => concatenated(compute),
-      map: () => mapped(compute),
-    }[compute.op];
-    return el("div", { class: "made" }, parts ? parts() : []);
-  }
-
-  function concatenated(compute) {
-    const elements = compute.parts.map((part, number) => {
-      const inner = "column" in part
-        ? columnSelect("Column", columns(), part.column, (key) => {
-            part.column = key;
-            onchange();
-          })
-        : el("input", { type: "text", value: part.text, "aria-label": "Text between", oninput: (event) => {
-            part.text = event.target.value;
-            onchange();
-          } });
-      return el("span", { class: "part" }, inner, button("Take this part out", "✕", () => {
-        compute.parts.splice(number, 1);
-        changed();
-      }, { class: "icon" }));
-    });
-    const more = (part) => () => {
-      compute.parts.push(part());
-      changed();
-    };
-    return [...elements, button("Add a column to the text", "+ Column", more(() => ({ column: columns()[0].key })), { class: "link" }), button("Add a text", "+ Text", more(() => ({ text: " " })), { class: "link" })];
-  }
-
-  function mapped(compute) {
-    const pairs = Object.entries(compute.values);
-    const keep = () => {
-      compute.values = Object.fromEntries(pairs);
-    };
-    const rows = pairs.map((pair, number) => {
-      const inputs = ["Value in the data", "Text in the file"].map((label, side) => {
-        const input = el("input", { type: "text", value: pair[side], "aria-label": label, placeholder: label.toLowerCase(), oninput: () => {
-          pair[side] = input.value;
-          keep();
-          onchange();
-        } });
-        return input;
-      });
-      return el("span", { class: "pair" }, inputs[0], "→", inputs[1], button("Take this value out", "✕", () => {
-        pairs.splice(number, 1);
-        keep();
-        changed();
-      }, { class: "icon" }));
-    });
-    const other = el("input", { type: "text", value: compute.default ?? "", "aria-label": "Text for all other values", placeholder: "all others: empty", oninput: () => {
-      if (other.value) compute.default = other.value;
-      else delete compute.default;
-      onchange();
-    } });
-    return [
-      columnSelect("Column", columns(), compute.column, (key) => {
-        compute.column = key;
-        onchange();
-      }),
-      ...rows,
-      el("span", { class: "pair" }, "others →", other),
-      button("Add a value", "+ Value", () => {
-        let name = "value";
-        while (name in compute.values) name += "'";
-        compute.values[name] = "";
-        changed();
-      }, { class: "link" }),
-    ];
   }
 
   render();

@@ -33,6 +33,29 @@ export function offerSegments(select, segments, dataset) {
   select.value = fitting.some(({ id }) => String(id) === wanted) ? wanted : "";
 }
 
+// What was chosen stays with the page's place in the history, for those who come back to it or load it anew; the browser's own memory of
+// fields knows nothing of columns and conditions, so the forms switch it off.
+export function keeper() {
+  let timer = null;
+  const keep = (spec) => {
+    clearTimeout(timer);
+    try {
+      history.replaceState({ spec }, "");
+    } catch {
+      // too often, or too much: then it is not kept
+    }
+  };
+  return {
+    // A link to the page is a new beginning, although the browser keeps the place's state when it leads to where one is.
+    found: () => (performance.getEntriesByType("navigation")[0]?.type === "navigate" ? null : (history.state?.spec ?? null)),
+    now: keep,
+    soon(spec) {
+      clearTimeout(timer);
+      timer = setTimeout(() => keep(spec), 300);
+    },
+  };
+}
+
 export const initial = () => JSON.parse(document.getElementById("page").textContent);
 
 // How a person calls the place of an error.

@@ -1,8 +1,10 @@
 // A new export: the plain form becomes the whole page. Its state is the choices as the server takes them, in the field `spec`.
 import { columnPicker } from "./columns.js";
-import { columnSelect, filterBuilder } from "./conditions.js";
-import { announce, button, el, errorList, select } from "./dom.js";
-import { columnsOf, initial, labelOf, offeredBy, offerSegments, settleErrors, withoutEnter } from "./kit.js";
+import { filterBuilder } from "./conditions.js";
+import { announce, el } from "./dom.js";
+import { columnsOf, initial, keeper, labelOf, offeredBy, offerSegments, settleErrors, withoutEnter } from "./kit.js";
+import { formatOptions } from "./options.js";
+import { rowOrder } from "./order.js";
 import { preflight } from "./preflight.js";
 
 const form = document.querySelector("[data-maker]");
@@ -13,12 +15,10 @@ function start() {
   const { offered } = page;
   const field = (name) => form.elements[name];
   const [spec, organization, dataset, windowOf, segment, source, format] = ["spec", "organization", "dataset", "window", "segment_id", "type", "format"].map(field);
-  // The browser brings the field back when somebody comes back to the page.
-  const begun = spec.value ? JSON.parse(spec.value) : page.choices;
+  const history = keeper();
+  const begun = page.errors.length ? page.choices : (history.found() ?? page.choices);
   let own = { attributes: [], configs: [], segments: [], suggested: {}, zone: "", may: {} };
   let columnsFrom = "own"; // basic, fedex, custom (all), config-ID, or own
-  let options = {};
-  let sort = [];
   const memory = {}; // by dataset, for those who come back to it
   let shownDataset = begun.dataset ?? "tasks";
   let ready = false;
@@ -41,12 +41,24 @@ function start() {
       changed();
     },
   });
+  const options = formatOptions(form.querySelector("[data-options]"), {
+    format: () => format.value,
+    offered,
+    mayUnguard: () => own.may.unguarded,
+    onchange: changed,
+  });
+  format.addEventListener("change", () => options.refresh());
+  const order = rowOrder(form.querySelector("[data-sort]"), { columns, offered, onchange: changed });
   const look = preflight(form.querySelector("[data-preflight]"), {
     url: page.preflight_url,
     token: field("csrfmiddlewaretoken").value,
     ask: () => (ready && organization.value ? choices() : null),
     labelled: (name) => labelOf(form, picker.columns(), name),
     missing: () => (organization.value ? "" : "Choose an organization."),
+    onanswer: ({ window: [first, last] }) => {
+      const said = windowOf.value === offered.dates || !first ? "" : first === last ? first : `${first} to ${last}`;
+      form.querySelector("[data-window-words]").textContent = said;
+    },
   });
 
   // -- State --
@@ -58,9 +70,9 @@ function start() {
       window: windowOf.value,
       segment_id: Number(segment.value) || null,
       filter: filter.tree(),
-      sort,
+      sort: order.sort(),
       format: format.value,
-      options: options[format.value] ?? {},
+      options: options.given(),
       timezone: field("timezone").value,
       date_format: field("date_format").value,
     };
@@ -73,7 +85,9 @@ function start() {
 
   function changed() {
     if (!ready) return;
-    spec.value = JSON.stringify(choices());
+    const found = choices();
+    spec.value = JSON.stringify(found);
+    history.soon(found);
     look.refresh();
   }
 
@@ -148,94 +162,23 @@ function start() {
     form.querySelectorAll("[data-dates]").forEach((element) => (element.hidden = windowOf.value !== offered.dates));
   }
 
-  windowOf.addEventListener("change", dates);
-
-  // -- Format --
-  const LABELS = { ",": "comma", ";": "semicolon", "\t": "tab", "|": "bar |", ".": "point" };
-  const words = (key) => key.charAt(0).toUpperCase() + key.slice(1).replaceAll("_", " ");
-
-  function settled() {
-    const declared = offered.formats[format.value] ?? [];
-    const given = options[format.value] ?? {};
-    const values = Object.fromEntries(declared.map((option) => [option.key, option.default]));
-    for (const option of declared) Object.assign(values, option.presets[given[option.key] ?? option.default] ?? {});
-    return { ...values, ...given };
-  }
-
-  function formatOptions(errors = []) {
-    const values = settled();
-    const set = (option, value) => {
-      const given = { ...options[format.value], [option.key]: value };
-      // What a preset brings holds until somebody says otherwise after it.
-      for (const key of Object.values(option.presets).flatMap(Object.keys)) delete given[key];
-      options[format.value] = given;
-      formatOptions();
-      form.querySelector(`[data-option="${option.key}"] :is(select, input)`)?.focus();
-      changed();
-    };
-    form.querySelector("[data-options]").replaceChildren(
-      ...(offered.formats[format.value] ?? []).map((option) => {
-        const mine = errors.filter(({ field: name }) => name === `options.${option.key}`).map(({ detail }) => detail);
-        const id = `id_option_${option.key}`;
-        let input;
-        if (option.choices.length) {
-          const offers = option.choices.filter((choice) => !(option.key === "guard" && choice === "none") || own.may.unguarded || values.guard === "none");
-          input = select(words(option.key), offers.map((choice) => [choice, LABELS[choice] ?? choice]), values[option.key], (value) => set(option, value), { id });
-          input.removeAttribute("aria-label");
-        } else input = el("input", { type: "checkbox", id, checked: values[option.key], onchange: () => set(option, input.checked) });
-        return el("div", { class: option.choices.length ? "field" : "field check", "data-option": option.key }, el("label", { for: id }, words(option.key)), input, el("p", { class: "help" }, option.help.replaceAll("`", "")), errorList(mine));
-      }),
-    );
-  }
-
-  format.addEventListener("change", () => formatOptions());
-
-  // -- Order --
-  function order(errors = []) {
-    const box = form.querySelector("[data-sort]");
-    const redraw = () => {
-      order();
-      changed();
-    };
-    const rows = sort.map((each, number) =>
-      el("div", { class: "sort-row", "data-sort-row": String(number) },
-        columnSelect(number ? "Then by" : "Sorted by", columns(), each.column, (key) => {
-          each.column = key;
-          changed();
-        }),
-        select("Direction", [["asc", "ascending"], ["desc", "descending"]], each.direction, (direction) => {
-          each.direction = direction;
-          changed();
-        }),
-        button("Take this order out", "✕", () => {
-          sort.splice(number, 1);
-          redraw();
-          box.querySelector("[data-add-sort]")?.focus();
-        }, { class: "icon" }),
-        errorList(errors.filter(({ field: name }) => name.startsWith(`sort[${number}]`)).map(({ detail }) => detail))));
-    const more = sort.length < offered.most.sorts
-      ? button("Add an order", sort.length ? "+ then by" : "+ sort by a column", () => {
-          const used = new Set(sort.map(({ column }) => column));
-          sort.push({ column: columns().find(({ key }) => !used.has(key)).key, direction: "asc" });
-          redraw();
-          box.querySelector(`[data-sort-row="${sort.length - 1}"] select`)?.focus();
-        }, { class: "link", "data-add-sort": true })
-      : null;
-    box.replaceChildren(el("h3", {}, "Order of rows"), ...rows, el("div", { class: "group-foot" }, sort.length ? null : el("span", { class: "quiet" }, "by creation"), more));
-  }
+  windowOf.addEventListener("change", () => {
+    dates();
+    form.querySelector("[data-window-words]").textContent = "";
+  });
 
   // -- Dataset and organization --
   dataset.addEventListener("change", () => {
-    memory[shownDataset] = { columnsFrom, columns: picker.columns(), tree: filter.tree(), sort };
+    memory[shownDataset] = { columnsFrom, columns: picker.columns(), tree: filter.tree(), sort: order.sort() };
     shownDataset = dataset.value;
     const before = memory[shownDataset] ?? { columnsFrom: shownDataset === "tasks" ? "basic" : "custom", columns: [], tree: null, sort: [] };
-    ({ columnsFrom, sort } = before);
+    columnsFrom = before.columnsFrom;
     filter.set(before.tree);
     picker.set(before.columns);
     sources();
     if (columnsFrom !== "own") fill();
     segments();
-    order();
+    order.set(before.sort);
   });
 
   async function theirs() {
@@ -252,8 +195,8 @@ function start() {
     sources();
     filter.refresh();
     picker.refresh();
-    order();
-    formatOptions();
+    order.refresh();
+    options.refresh();
   }
 
   organization.addEventListener("change", async () => {
@@ -263,7 +206,9 @@ function start() {
   form.addEventListener("input", changed);
   form.addEventListener("change", changed);
   form.addEventListener("submit", () => {
-    if (ready) spec.value = JSON.stringify(choices());
+    if (!ready) return;
+    spec.value = JSON.stringify(choices());
+    history.now(choices());
   });
   withoutEnter(form);
 
@@ -281,11 +226,18 @@ function start() {
       set(bound, begun[bound]);
     }
     shownDataset = dataset.value;
-    options[format.value] = begun.options ?? {};
-    sort = (Array.isArray(begun.sort) ? begun.sort : []).map(({ column, direction = "asc" }) => ({ column, direction }));
+    options.set(begun.options ?? {});
     columnsFrom = Array.isArray(begun.columns) ? "own" : begun.config_id ? `config-${begun.config_id}` : (begun.type ?? "custom");
-    if (Array.isArray(begun.columns)) picker.set(begun.columns);
-    filter.set(begun.filter);
+    try {
+      if (Array.isArray(begun.columns)) picker.set(begun.columns);
+      filter.set(begun.filter);
+      order.set(begun.sort ?? []);
+    } catch {
+      // A link of another making: the server has said what is wrong with it.
+      picker.set([]);
+      filter.set(null);
+      order.set([]);
+    }
     dates();
     // The select knows only the segments of the organization that the server knew of.
     const wanted = begun.segment_id ? String(begun.segment_id) : "";
@@ -294,11 +246,9 @@ function start() {
     await theirs();
     if (columnsFrom !== "own") fill();
     sources();
-    const rest = page.errors.length ? filter.show(picker.show(page.errors)) : [];
     if (page.errors.length) {
-      formatOptions(rest);
-      order(rest);
-      settleErrors(page.errors, rest.filter(({ field: name }) => !/^(options\.|sort\[)/.test(name)), (name) => labelOf(form, picker.columns(), name));
+      const rest = [picker, filter, options, order].reduce((errors, part) => part.show(errors), page.errors);
+      settleErrors(page.errors, rest, (name) => labelOf(form, picker.columns(), name));
     }
     ready = true;
     form.setAttribute("data-ready", "yes"); // form.dataset is the field of that name

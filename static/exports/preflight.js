@@ -22,7 +22,8 @@ const span = (seconds) => {
 };
 
 // root: where to draw; ask(): the choices, or null while nothing can be asked yet; labelled(field): how the page calls it.
-export function preflight(root, { url, token, ask, labelled, missing }) {
+// onanswer(answer): what else the page makes of it.
+export function preflight(root, { url, token, ask, labelled, missing, onanswer = () => {} }) {
   let timer = null;
   let running = null;
   let asked = "";
@@ -85,8 +86,10 @@ export function preflight(root, { url, token, ask, labelled, missing }) {
       }
       const answer = await response.json();
       if (mine !== running) return;
-      if (answer.preflight) show(answer);
-      else refused(answer.errors ?? []);
+      if (answer.preflight) {
+        show(answer);
+        onanswer(answer);
+      } else refused(answer.errors ?? []);
     } catch (error) {
       if (error.name !== "AbortError" && mine === running) say("The service did not answer; an export can be made all the same.", true);
     } finally {

@@ -1,7 +1,7 @@
 // A config or a segment: its form's columns and conditions, and beside them what they give now.
 import { columnPicker } from "./columns.js";
 import { filterBuilder } from "./conditions.js";
-import { columnsOf, initial, labelOf, offeredBy, offerSegments, settleErrors, withoutEnter } from "./kit.js";
+import { columnsOf, initial, keeper, labelOf, offeredBy, offerSegments, settleErrors, withoutEnter } from "./kit.js";
 import { preflight } from "./preflight.js";
 
 const form = document.querySelector("[data-saver]");
@@ -12,7 +12,11 @@ function start() {
   const { offered } = page;
   const field = (name) => form.elements[name];
   const [spec, organization, dataset] = ["spec", "organization", "dataset"].map(field);
-  const begun = spec.value ? { ...page.choices, ...JSON.parse(spec.value) } : page.choices;
+  const history = keeper();
+  const plain = ["name", "description", "dataset", "organization", "segment_id", "timezone", "date_format"];
+  const kept = page.errors.length ? null : history.found();
+  const begun = { ...page.choices, ...kept };
+  for (const name of kept ? plain : []) if (field(name)) field(name).value = kept[name];
   const segment = field("segment_id");
   let own = { attributes: [], segments: [], suggested: {} };
   let shown = dataset.value;
@@ -52,9 +56,12 @@ function start() {
 
   const state = () => JSON.stringify({ filter: filter.tree(), ...(picker ? { columns: picker.columns() } : {}) });
 
+  const all = () => ({ ...JSON.parse(state()), ...Object.fromEntries(plain.filter((name) => field(name)).map((name) => [name, field(name).value])) });
+
   function changed() {
     if (!ready) return;
     spec.value = state();
+    history.soon(all());
     look.refresh();
   }
 
@@ -83,7 +90,9 @@ function start() {
   form.addEventListener("input", changed);
   form.addEventListener("change", changed);
   form.addEventListener("submit", () => {
-    if (ready) spec.value = state();
+    if (!ready) return;
+    spec.value = state();
+    history.now(all());
   });
   withoutEnter(form);
 

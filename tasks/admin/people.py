@@ -18,10 +18,8 @@ from tasks.admin.base import TenantAdmin, TenantForm
 from tasks.models import Member, Organization, Platform, User
 from tasks.models.fields import zones
 
-WHAT_ROLES_MAY = (
-    "Viewers look and download; editors also write tasks and make exports; admins also change what others made, schedules, webhooks and tokens."
-)
 LIMITS = ("max_running", "file_days", "rows_a_day", "kept_mb")  # of an organization; nobody sets their own
+ROLES = "Viewers look and download; editors also write tasks and make exports; admins also change what others made, schedules and tokens."
 
 
 class _SuperusersOnly:
@@ -173,7 +171,7 @@ class MemberForm(TenantForm):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         if "role" in self.fields:
-            self.fields["role"].help_text = WHAT_ROLES_MAY
+            self.fields["role"].help_text = ROLES
 
     def clean(self) -> dict[str, Any]:
         super().clean()

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from exports.admin.new import asked
-from exports.datasets import CONFIGS, Spec
+from exports.datasets import CONFIGS, Spec, chosen
 from exports.models import ExportConfig, ExportJob
 from exports.services import jobs, segments, specs
 from taskexport.api.strict import decoded
@@ -82,15 +82,22 @@ def of_job(job: ExportJob) -> dict[str, Any]:
         "options": spec.options,
         "timezone": spec.timezone,
         "date_format": spec.date_format,
-        **({"type": job.type} if job.type in CONFIGS else {"type": "custom", "columns": list(spec.columns)}),
+        **({"type": job.type} if job.type in CONFIGS and not spec.changes_of else {"type": "custom", "columns": _columns(spec)}),
     }
+    bounds = bounds_of(spec)
+    return found | {"window": asked.DATES if bounds else "all", **bounds}
+
+
+def _columns(spec: Spec) -> list[dict[str, Any]]:
+    """The spec's columns without those that a change export has put before them: it is its schedule's alone."""
+    added = {chosen.CHANGE, chosen.ROW_ID} if spec.changes_of else set()
+    return [column for column in spec.columns if column["title"] not in added]
+
+
+def bounds_of(spec: Spec) -> dict[str, str]:
+    """The spec's window: whole days of its zone where they are, else times, the last one included; empty for all time."""
     if specs.is_of_all_time(spec):
-        return found | {"window": "all"}
-    return found | {"window": asked.DATES, **_bounds(spec)}
-
-
-def _bounds(spec: Spec) -> dict[str, str]:
-    """Whole days of the spec's zone where they are, else times, the last one included."""
+        return {}
     start, behind = spec.created_from, spec.created_before or datetime.max.replace(tzinfo=UTC)
     with contextlib.suppress(OverflowError):
         zone = zoneinfo.ZoneInfo(spec.timezone)

@@ -130,7 +130,8 @@ def preflight_view(request: Any) -> HttpResponse:
         return JsonResponse({"errors": asked.refusal(error)})
     except AppError as error:
         return JsonResponse({"errors": asked.refusal(error)}, status=error.status)
-    return JsonResponse({"preflight": asdict(answer), "in_words": specs.in_words(found.wish.spec)})
+    spec = found.wish.spec
+    return JsonResponse({"preflight": asdict(answer), "in_words": specs.in_words(spec), "window": list(beginning.bounds_of(spec).values())})
 
 
 def offered_view(request: HttpRequest, organization_id: int) -> HttpResponse:

@@ -8,14 +8,10 @@ from typing import Any
 
 from django.utils.safestring import SafeString
 
-from exports import filters
-from exports.datasets import DATASETS
 from exports.models import ExportSchedule, MailOn, Outcome, ScheduleEvent
-from exports.services import segments
 from exports.services.schedules import recurrence, runs, words
 from exports.services.schedules.reading import Code
 from exports.states import JobStatus
-from taskexport.errors import AppError
 from taskexport.screens import badge
 
 PAUSES = {"paused": "Paused", "owner_lost": "Paused: owner lost", "failures": "Paused: failures", "broken": "Paused: broken"}
@@ -138,13 +134,4 @@ def what(schedule: ExportSchedule) -> str:
 
 def rows(schedule: ExportSchedule) -> str:
     """Its rows in words, without the period."""
-    try:
-        if schedule.segment:
-            return f"the segment “{schedule.segment.name}”: {segments.in_words(segments.definition(schedule.segment), schedule.timezone)}"
-        if schedule.rules:
-            return segments.in_words({"index": schedule.dataset, **schedule.rules}, schedule.timezone)
-        if schedule.filter:
-            return filters.in_words(schedule.filter, DATASETS[schedule.dataset])
-    except (AppError, KeyError, TypeError, ValueError):
-        return "conditions that this release can't read; edit the schedule"
-    return f"all {schedule.dataset}"
+    return runs.in_words(schedule)

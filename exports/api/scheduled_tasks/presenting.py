@@ -7,7 +7,7 @@ from typing import Any
 from exports.api.scheduled_tasks import shapes
 from exports.models import ChangeBase, ExportFile, ExportSchedule
 from exports.services.deliveries import links
-from exports.services.schedules import checking, reading
+from exports.services.schedules import checking, reading, runs
 from exports.services.schedules.reading import Line
 from taskexport.api.calls import stamp
 
@@ -67,4 +67,5 @@ def state(schedule: Any) -> dict[str, Any]:
         "created_date": stamp(schedule.created_at),
         "last_outcome": said or schedule.last_outcome or None,
         "paused": schedule.paused_detail or schedule.paused_reason or None,
+        "in_words": runs.in_words(schedule),
     }

@@ -132,6 +132,7 @@ class ScheduledState(serializers.Serializer):
     created_date = serializers.DateTimeField()
     last_outcome = serializers.CharField(allow_null=True, help_text="How the last run ended: done, late, skipped, missed, failed.")
     paused = serializers.CharField(allow_null=True, help_text="Why it runs no more; null while it does.")
+    in_words = serializers.CharField(help_text="Which records it exports, as part of a sentence.")
 
 
 class ScheduledTrigger(serializers.Serializer):

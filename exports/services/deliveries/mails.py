@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import smtplib
 from collections.abc import Mapping
+from email import encoders
+from email.mime.base import MIMEBase
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
@@ -58,7 +60,7 @@ def _about_job(delivery: Delivery, job: ExportJob) -> EmailMultiAlternatives:
     file = getattr(job, "file", None) if delivery.event == Event.DONE else None
     name = _one_line(job.name)
     word = "ready" if file else "was cancelled" if delivery.event == Event.CANCELLED else "failed"
-    url = settings.SITE_URL + reverse("admin:exports_exportjob_change", args=[job.pk])
+    url = settings.SITE_URL + (reverse("admin:exports_exportjob_change", args=[job.pk]) if _may_enter(delivery) else f"/api/v1/export-jobs/{job.pk}")
     is_attached = bool(file and delivery.attach and file.size <= settings.MAIL_ATTACH_BYTES and file.is_present)
     shown = {
         "job": job,
@@ -72,28 +74,40 @@ def _about_job(delivery: Delivery, job: ExportJob) -> EmailMultiAlternatives:
     }
     mail = _mail(delivery, f"Export {word}: {name}", "exports/mail/ended", shown)
     if file and is_attached:
-        mail.attach(file.name, _bytes(file), file.content_type)
+        mail.attach(_attachment(file))
     return mail
 
 
 def _notice(delivery: Delivery) -> EmailMultiAlternatives:
     title = _one_line(delivery.title)
-    shown = {"title": title, "organization": delivery.organization, "reason": delivery.reason, "url": settings.SITE_URL + delivery.path}
+    url = settings.SITE_URL + delivery.path if _may_enter(delivery) else ""
+    shown = {"title": title, "organization": delivery.organization, "reason": delivery.reason, "url": url}
     return _mail(delivery, title, "exports/mail/notice", shown)
+
+
+def _may_enter(delivery: Delivery) -> bool:
+    """Whether whoever is told may open pages of the admin; else the mail names the API, or nobody could follow its link."""
+    return bool(delivery.to and delivery.to.is_staff)
 
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())[:SUBJECT_CHARS]  # a header is one line
 
 
-def _bytes(file: ExportFile) -> bytes:
+def _attachment(file: ExportFile) -> MIMEBase:
+    # In base64, of text too: what goes as text comes with other line ends, and fits its receipt no more.
+    part = MIMEBase(*file.content_type.partition(";")[0].split("/", 1))
     with storage.open_file(file.key) as stored:
-        return stored.read()
+        part.set_payload(stored.read())
+    encoders.encode_base64(part)
+    part.add_header("Content-Disposition", "attachment", filename=file.name)
+    return part
 
 
 def _mail(delivery: Delivery, subject: str, template: str, shown: Mapping[str, object]) -> EmailMultiAlternatives:
     assert delivery.to  # noqa: S101 - it may read
     headers = {"Message-ID": delivery.message_id, "Auto-Submitted": "auto-generated"}
+    shown = {**shown, "may_enter": _may_enter(delivery)}
     mail = EmailMultiAlternatives(subject, render_to_string(f"{template}.txt", dict(shown)), to=[delivery.to.email], headers=headers)
     mail.attach_alternative(render_to_string(f"{template}.html", dict(shown)), "text/html")
     return mail

@@ -27,7 +27,7 @@ from tasks.access import Action
 from tasks.models import Member, Organization, Role, User
 
 QUEUE = "control"
-RUN_SECONDS = 3500  # of a worker that delivers; the queue's own timeout of a control message is shorter
+RUN_SECONDS = 3500  # of a worker that delivers, a copy included; the queue's own timeout of a control message is shorter
 # Between one try and the next: ten tries in a day, less a few minutes.
 WAITS_SECONDS = (60, 300, 900, 1800, 3600, 2 * 3600, 4 * 3600, 6 * 3600, 10 * 3600)
 MOST_TRIES = len(WAITS_SECONDS) + 1
@@ -131,7 +131,7 @@ def _told(job: ExportJob, schedule: ExportSchedule | None, status: JobStatus) ->
         people[job.created_by.pk] = job.created_by
     if schedule and (schedule.mail_on == MailOn.ENDS or (schedule.mail_on == MailOn.FAILURES and status != JobStatus.DONE)):
         people |= {user.pk: user for user in [*([schedule.owner] if schedule.owner else []), *schedule.recipients.order_by("pk")]}
-    return [user for user in people.values() if user.is_active and not user.is_service]
+    return [user for user in people.values() if not user.is_service]  # whoever has left is looked for when it is sent, and noted
 
 
 def _mail(user: User, **values: Any) -> Delivery:

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 THREADS = 8
 AT_ONCE = {DeliveryKind.MAIL: 2, DeliveryKind.WEBHOOK: 2, DeliveryKind.COPY: 1}  # to one endpoint
 COPIES_AT_ONCE = 2  # of all: they take long
-ROUND_SECONDS = 900  # after it nothing is begun; a copy may take as long again and more
+ROUND_SECONDS = 120  # after it nothing is begun, so that a cluster that shall stop can; the tick rings again
 LEASE_SECONDS = 60
 LOOK_SECONDS = 5.0
 _WAYS: dict[str, Callable[[Delivery], int | None]] = {
@@ -49,7 +49,7 @@ def ring_for_waiting() -> int:
 
 # -- By a worker -----------------------------------------------------------------------------------------------------
 def deliver(holder: str) -> int:
-    """Sends what is due until nothing is, or the round's time has passed; how many arrived. None while another worker is at it."""
+    """Sends what is due until nothing is, or the round's time has passed; how many arrived. 0 while another worker is at it."""
     if not _take_lease(holder):
         return 0
     try:

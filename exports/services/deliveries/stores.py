@@ -14,7 +14,7 @@ import boto3
 from boto3.exceptions import Boto3Error
 from botocore.awsrequest import AWSHTTPConnection, AWSHTTPConnectionPool, AWSHTTPSConnection, AWSHTTPSConnectionPool
 from botocore.client import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, SSLError
 from botocore.httpsession import URLLib3Session
 from urllib3.exceptions import HTTPError
 
@@ -178,7 +178,7 @@ def _said(error: BaseException) -> str:
         if isinstance(one, BaseException) and one not in seen:
             seen.append(one)
             waiting += [one.__cause__, one.__context__, *one.args, getattr(one, "kwargs", {}).get("error")]
-    if any(isinstance(one, ssl.SSLError) for one in seen):
+    if any(isinstance(one, ssl.SSLError | SSLError) for one in seen):
         return "TLS failed: its certificate may not be valid for this host"
     if any(isinstance(one, TimeoutError) for one in seen):
         return "no answer in time"

@@ -14,7 +14,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
 from django_q.models import Task as QueueTask
 
-from exports.models import DayTotal, Download, ExportJob, Firing, JobAttempt, Operation, Outcome, Removal, ScheduleEvent, TaskImport
+from exports.models import DayTotal, Delivery, Download, ExportJob, Firing, JobAttempt, Operation, Outcome, Removal, ScheduleEvent, TaskImport
 from exports.services.operations import recording
 from exports.services.retention.turns import take_turn, yield_turn
 from exports.states import ENDED, JobStatus
@@ -67,7 +67,7 @@ def _prune(until: float, gone: Gone) -> int:
         pruned += len(batch)
         for organization_id in batch:
             gone[organization_id]["runs"] += 1
-    for plain in (_events(), _removals(), _days(), _queue_tasks()):
+    for plain in (_events(), _removals(), _days(), _notices(), _queue_tasks()):
         pruned += sum(len(batch) for batch in _batches(plain, until))
     if time.monotonic() > until:
         yield_turn("prune")
@@ -121,6 +121,11 @@ def _removals() -> QuerySet[Removal]:
 
 def _days() -> QuerySet[DayTotal]:
     return DayTotal.objects.filter(day__lt=_before()).order_by()
+
+
+def _notices() -> QuerySet[Delivery]:
+    """Deliveries about no job; a job's go with it."""
+    return Delivery.objects.filter(job=None, created_at__lt=_before()).order_by()
 
 
 def _queue_tasks() -> QuerySet[QueueTask]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -9,14 +10,16 @@ from typing import Any
 
 from django.db.models import Q
 
-from exports import sources
+from exports import filters, sources
+from exports.datasets import DATASETS
 from exports.formats import FORMATS
 from exports.models import ExportSchedule, Firing, Kind, Operation, Outcome
-from exports.services import jobs, segments, specs
+from exports.services import configs, jobs, segments, specs
 from exports.services.operations import recording
 from exports.services.schedules import recurrence, windows
 from exports.sources import TooSlow
 from exports.states import JobStatus
+from taskexport.errors import AppError, Invalid
 from tasks import access
 from tasks.models import User
 
@@ -71,6 +74,26 @@ def wish_of(schedule: ExportSchedule, at: datetime) -> specs.Wish:
     segment = segments.definition(schedule.segment) if schedule.segment else schedule.rules
     wish = specs.make(values, schedule.config, segment=segment, now=at)
     return replace(wish, spec=replace(wish.spec, stem=f"{schedule.stem}-{schedule.pk}" if schedule.stem else ""))
+
+
+def in_words(schedule: ExportSchedule) -> str:
+    """Which rows it takes, whatever its period, as part of a sentence; `all DATASET` where it takes all, and a word of what can't be read."""
+    dataset, zone, parts = DATASETS.get(schedule.dataset), schedule.timezone, list[str]()
+    try:
+        if dataset is None:
+            raise Invalid("There is no such dataset.")
+        if schedule.config:
+            parts.append(configs.in_words(schedule.config))
+        if schedule.filter:
+            parts.append(filters.in_words(schedule.filter, dataset))
+        if schedule.segment:
+            parts.append(f"{json.dumps(schedule.segment.name, ensure_ascii=False)}: {segments.in_words(segments.definition(schedule.segment), zone)}")
+        if schedule.rules:
+            parts.append(segments.in_words({"index": schedule.dataset, **schedule.rules}, zone))
+    except (AppError, KeyError, TypeError, ValueError):
+        return "conditions that can't be read any more; say them anew"
+    parts = [part for part in parts if part]
+    return " and ".join(f"({part})" for part in parts) if len(parts) > 1 else "".join(parts) or f"all {schedule.dataset}"
 
 
 def is_empty(schedule: ExportSchedule, wish: specs.Wish, until: float) -> bool:

@@ -11,6 +11,7 @@ from django.db.models import F, Model, QuerySet
 from exports import filters
 from exports.datasets import DATASETS
 from exports.datasets.chosen import is_text
+from exports.expressions import teach_connection
 from exports.models import Segment
 from exports.services.segments import rules
 from taskexport.errors import AppError, Conflict, FieldError, Invalid, NotFound
@@ -51,7 +52,9 @@ def apply(rows: QuerySet[AnyModel], segment: Segment, *, now: datetime | None = 
     """
     dataset, zone = DATASETS[segment.dataset], segment.organization.timezone
     tree = rules.tree(definition(segment), now=now or datetime.now(UTC), zone=zone)
-    return rows.filter(filters.condition(tree, dataset, zone), organization=segment.organization_id)
+    condition = filters.condition(tree, dataset, zone)
+    teach_connection()
+    return rows.filter(condition, organization=segment.organization_id)
 
 
 def create(user: User, organization: Organization, name: str, given: dict[str, Any]) -> Segment:
