@@ -113,7 +113,9 @@ def paths_of(model: type[Model]) -> list[str]:
     """The pages of a model's rows: the list, a new one, one, and its history."""
     name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
     one = model._default_manager.order_by("pk").last()
-    found = [reverse(f"{name}_changelist"), reverse(f"{name}_changelist") + "?q=nothing-is-called-so", reverse(f"{name}_add")]
+    found = [reverse(f"{name}_changelist"), reverse(f"{name}_changelist") + "?q=nothing-is-called-so"]
+    if getattr(admin.site._registry[model], "add_action", True):  # what only the service writes has no such page
+        found.append(reverse(f"{name}_add"))
     return found + ([reverse(f"{name}_change", args=[one.pk]), reverse(f"{name}_history", args=[one.pk])] if one else [])
 
 
