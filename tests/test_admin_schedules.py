@@ -193,6 +193,11 @@ def test_an_admin_makes_one_and_sees_when_it_runs(admin: User, editor: User, acm
         ({"what": "own", "carried": '{"dataset": "nothing", "columns": [{"key": "id"}]}'}, "what"),
         ({"rows": "own", "carried": '{"filter": {"column": "nothing", "op": "is", "value": 1}}'}, "rows"),
         ({"rows": "own", "carried": "[" * 5000}, "rows"),
+        ({"what": "own", "carried": '{"dataset": ["tasks"], "columns": [{"key": "id", "title": "\\ud800"}]}'}, "what"),
+        ({"rows": "own", "carried": '{"filter": {"column": "title", "op": "is", "value": "\\ud800"}}'}, "rows"),
+        ({"rows": "own", "carried": '{"rules": {"join": "all", "rules": 7}}'}, "rows"),
+        ({"rows": "own", "carried": '{"filter": {"column": "title", "op": "is", "value": 1}, "rules": {"join": "all", "rules": []}}'}, "rows"),
+        ({"version": "9" * 30}, "version"),
         ({"option_csv_delimiter": "x"}, "option_csv_delimiter"),
         ({"recipients": "nobody@example.com"}, "recipients"),
         ({"destination": "7"}, "destination"),
@@ -320,6 +325,22 @@ def test_the_choices_of_a_new_export_are_handed_over_by_the_session(
     shown = client.get(address).context["form"]
     wanted = {"name": "Wished", "what": "builtin-fedex", "rows": f"segment-{segment.pk}", "window": "last_month", "format": "json"}
     assert {name: shown[name].value() for name in wanted} == wanted
+
+
+def test_choices_of_any_shape_are_handed_over_without_a_fault(
+    admin: User, acme: Organization, staff_client_of: StaffClientOf, rf: RequestFactory
+) -> None:
+    client = staff_client_of(admin)
+    request: Any = rf.get("/")
+    request.session = client.session
+    names = ("organization", "name", "dataset", "type", "columns", "config_id", "segment_id", "filter", "sort", "window", "format", "options")
+    for odd in ([], [1], {"a": 1}, 7, None, "x", True):
+        address = hand_over(request, dict.fromkeys(names, odd), to="admin:exports_exportschedule_add")
+        request.session.save()
+        assert client.get(address).status_code == 200, odd
+    for query in ("q=%00", "q=%ff", "p=x", "state=x", "kind=x", "of=x", "o=9", "page=x", "organization=x"):
+        assert client.get(f"{LIST}?{query}").status_code in {200, 302, 400}, query
+        assert client.get(f"{ADD}?{query}").status_code == 200, query
 
 
 # -- Runs, and how much it costs -----------------------------------------------------------------------------------

@@ -145,7 +145,7 @@ class ScheduleForm(TimingForm):
     destination = forms.ChoiceField(label="Copy each file to", required=False)
     carried = forms.CharField(required=False, max_length=MOST_CARRIED, widget=forms.HiddenInput())
     nonce = forms.UUIDField(required=False, widget=forms.HiddenInput())
-    version = forms.IntegerField(required=False, widget=forms.HiddenInput())
+    version = forms.IntegerField(required=False, max_value=2**31 - 1, widget=forms.HiddenInput())
 
     field_order = ("name", "description", "what", "rows", "window", "format", "kind", "on_day", "weekday", "day", "clock", "cron", "timezone")
 
@@ -375,8 +375,9 @@ def _read_carried(text: str) -> dict[str, Any]:
         return {}
     if not isinstance(found, dict):
         return {}
-    if not isinstance(found.get("columns"), list):
-        found.pop("columns", None)
+    for name, kind in (("columns", list), ("dataset", str)):
+        if not isinstance(found.get(name), kind):
+            found.pop(name, None)
     return {name: found[name] for name in CARRIED_KEYS if found.get(name) is not None}
 
 

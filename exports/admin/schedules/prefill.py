@@ -91,16 +91,19 @@ def of_job(job: ExportJob) -> Beginning:
 
 def of_choices(choices: dict[str, Any]) -> Beginning:
     """The choices of the page of a new export, as far as they have the right shape; the form checks them like anything that is typed."""
-    known = {name: choices[name] for name in ("name", "format", "options", "timezone") if choices.get(name)}
-    dataset = choices.get("dataset") if choices.get("dataset") in DATASETS else "tasks"
+    told = {name: value for name, value in choices.items() if isinstance(value, str)}
+    known: dict[str, Any] = {name: told[name] for name in ("name", "format", "timezone") if told.get(name)}
+    if isinstance(choices.get("options"), dict):
+        known["options"] = choices["options"]
+    dataset = told["dataset"] if told.get("dataset") in DATASETS else "tasks"
     carried: dict[str, Any] = {"dataset": dataset}
     notes: list[str] = []
     if choices.get("config_id"):
         known["what"] = f"config-{choices['config_id']}"
     elif isinstance(choices.get("columns"), list):
         known["what"], carried["columns"] = "own", choices["columns"]
-    elif choices.get("type") in CONFIGS and dataset == "tasks":
-        known["what"] = f"builtin-{choices['type']}"
+    elif told.get("type") in CONFIGS and dataset == "tasks":
+        known["what"] = f"builtin-{told['type']}"
     else:
         known["what"] = f"all-{dataset}"
     if choices.get("segment_id"):
@@ -110,15 +113,13 @@ def of_choices(choices: dict[str, Any]) -> Beginning:
         known.setdefault("rows", "own")
         if known["rows"] != "own":
             notes.append("A schedule takes a segment or conditions of its own; the conditions beside the segment are left out.")
-    if choices.get("window") in windows.WINDOWS:
-        known["window"] = choices["window"]
+    if told.get("window") in windows.WINDOWS:
+        known["window"] = told["window"]
     else:
         notes.append("Choose which rows each run takes: fixed days would give the same rows each time.")
     notes += [f"A schedule does not keep {word}." for name, word in LEFT_OUT.items() if choices.get(name) and choices[name] != "iso"]
     if known.get("format") not in FORMATS:
         known.pop("format", None)
-    if not isinstance(known.get("options"), dict):
-        known.pop("options", None)
     return Beginning(_number(str(choices.get("organization") or "")), known, carried, tuple(notes))
 
 
