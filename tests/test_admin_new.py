@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
+from django.core.files.storage import FileSystemStorage
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from exports.models import ExportConfig, ExportJob, JobEvent, Segment
 from exports.services import configs, segments
+from taskexport.assets import Assets
 from tasks.models import Flow, Organization, Role, Task, User
 from tests.making import make_job, make_tasks
 
@@ -405,3 +410,19 @@ def test_what_is_offered_of_an_organization_takes_constant_queries(
     assert found["may"] == {"config": True, "segment": True, "repeat": True, "unguarded": True}
     admin.memberships.update(role=Role.EDITOR)
     assert ask(url)[1].json()["may"] == {"config": False, "segment": True, "repeat": False, "unguarded": False}
+
+
+# -- Its scripts ---------------------------------------------------------------------------------------------------
+def test_scripts_import_each_other_by_the_names_of_their_release(tmp_path: Path) -> None:
+    folder = settings.BASE_DIR / "static"
+    source = FileSystemStorage(folder)
+    paths = {path.relative_to(folder).as_posix(): (source, path.relative_to(folder).as_posix()) for path in folder.glob("exports/*.js")}
+    for path in paths:
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_bytes((folder / path).read_bytes())
+    assets = Assets(location=tmp_path, base_url="/static/")
+    named = {path: hashed for path, hashed, _ in assets.post_process(paths) if hashed.endswith(".js")}
+    text = (tmp_path / named["exports/new.js"]).read_text()
+    imported = re.findall(r'from "\./([^"]+)"', text)
+    assert len(imported) >= 5
+    assert {f"exports/{name}" for name in imported} <= set(named.values())

@@ -133,7 +133,9 @@ def test_attribute_keys_come_out_of_an_index() -> None:
 
 
 @pytest.mark.skipif("connection.vendor != 'postgresql'")
-@pytest.mark.parametrize("values", [{}, {"type": "basic"}, {"status": "done"}, {"status": "done", "type": "basic"}, {"created_by": 1}])
+@pytest.mark.parametrize(
+    "values", [{}, {"type": "basic"}, {"status": "done"}, {"status": "done", "type": "basic"}, {"created_by": 1}, {"format": "xlsx"}]
+)
 def test_ids_of_jobs_come_out_of_an_index_alone(viewer: User, owner: User, acme: Organization, values: dict[str, Any]) -> None:
     as_if_new("exports_exportjob")
     with connection.cursor() as cursor:

@@ -20,7 +20,7 @@ from exports import worker
 from exports.models import Delivery, DeliveryTry, ExportJob, TickLease, Webhook
 from exports.services import jobs, specs, upkeep
 from exports.services.deliveries import hooks, outbox, sending, webhooks
-from taskexport.errors import Conflict, Forbidden, Invalid
+from taskexport.errors import Conflict, Forbidden, Invalid, NotFound
 from tasks.models import Organization, User
 from tests import delivering, making, smtp
 from tests.delivering import Receiver, later, make_hook
@@ -284,6 +284,19 @@ def test_retry_after_makes_a_wait_longer(receiver: Receiver, admin: User, editor
     receiver.status, receiver.headers = 429, {"Retry-After": "1800"}
     worker.deliver()
     assert 1750 < (Delivery.objects.get().next_at - datetime.now(UTC)).total_seconds() < 1850
+
+
+def test_what_is_deleted_while_it_is_sent_stays_deleted(receiver: Receiver, admin: User, editor: User, acme: Organization) -> None:
+    hook, _ = make_hook(admin, acme, receiver.url)
+    run(editor, acme)
+    claimed, tested = outbox.claim(Q(pk=None)), outbox.write_test(hook)
+    assert claimed
+    webhooks.delete(admin, hook)
+    outbox.record_sent(claimed, 1.0, 200)
+    outbox.record_failed(claimed, 1.0, outbox.Undelivered("timeout"))
+    with pytest.raises(NotFound):
+        sending.try_now(tested)
+    assert not DeliveryTry.objects.exists()
 
 
 # -- By the clusters -------------------------------------------------------------------------------------------------

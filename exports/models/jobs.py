@@ -97,7 +97,7 @@ class ExportJob(models.Model):
                 fields=["-created_at", "-id"],
                 name="job_list_all",
                 condition=Q(deleted_at__isnull=True),
-                include=["organization", "platform", "created_by", "status", "type"],
+                include=["organization", "platform", "created_by", "status", "type", "format"],
             ),
             models.Index(fields=["organization", "queued_at"], name="job_queue", condition=Q(status=JobStatus.QUEUED)),
             models.Index(fields=["organization"], name="job_running", condition=Q(status=JobStatus.IN_PROGRESS)),

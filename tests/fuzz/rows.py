@@ -23,6 +23,7 @@ from exports.services.specs import TYPES  # noqa: E402
 from exports.states import JobStatus  # noqa: E402
 from tasks import demo, demo_people, sessions  # noqa: E402
 from tasks.models import Calendar, Case, CaseService, Member, Organization, Subject, Task, User  # noqa: E402
+from tests import delivering  # noqa: E402
 from tests.api import make_job, zipped  # noqa: E402
 from tests.scheduling import SEGMENT, make_schedule  # noqa: E402
 
@@ -94,6 +95,15 @@ def make(folder: Path) -> dict[str, str]:
         "/api/v1/export-jobs/{job_id}/explain task": _keys(Task, acme),
         "/api/services/segments name": names,
         "/api/services/segments/{segment_id} name": names,
+        **{
+            f"{kind}_id": [delivering.fill(f"<str:{kind}_id>", acme, "example") for _ in range(EACH)]
+            for kind in ("webhook", "destination", "delivery")
+        },
+        **{f"/api/v1/{kind} name": [f"{kind} {number}" for number in range(5 * EACH)] for kind in ("webhooks", "destinations")},
+        "/api/v1/webhooks url": ["https://hooks.example.com/exports"],
+        "bucket": ["a-bucket"],
+        "endpoint": ["https://store.example.com", ""],
+        "prefix": ["exports/tasks"],
         "/api/v1/uploads file": ["reference,title\nR-1,One\n"],
         "file": [zipped().decode("latin-1")],
     }

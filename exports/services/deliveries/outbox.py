@@ -196,6 +196,8 @@ def _mine(delivery: Delivery) -> Any:
 def record_sent(delivery: Delivery, seconds: float, status_code: int | None) -> None:
     """It has arrived, whoever may be at it by now: it is never sent again."""
     with transaction.atomic():
+        if not _hold(delivery):
+            return
         DeliveryTry.objects.create(delivery=delivery, seconds=seconds, status_code=status_code)
         sent = {"state": DeliveryState.SENT, "error": "", "status_code": status_code, "sent_at": Now(), "claimed_until": None}
         Delivery.objects.filter(pk=delivery.pk).exclude(state=DeliveryState.SENT).update(**sent)
@@ -212,11 +214,18 @@ def record_failed(delivery: Delivery, seconds: float, error: Undelivered) -> boo
     else:
         values["next_at"] = Now() + timedelta(seconds=_wait(delivery.attempts, error.retry_after_seconds))
     with transaction.atomic():
+        if not _hold(delivery):
+            return True
         DeliveryTry.objects.create(delivery=delivery, seconds=seconds, status_code=error.status_code, error=error.said)
         _mine(delivery).update(**values)
         if delivery.webhook and delivery.event != Event.TEST and error.is_endpoint:
             _note_failure(delivery.webhook, error, is_dead)
     return is_dead
+
+
+def _hold(delivery: Delivery) -> bool:
+    """Keeps it there until the transaction ends; False: it was deleted meanwhile, with its webhook or its job."""
+    return bool(list(Delivery.objects.select_for_update(no_key=True).filter(pk=delivery.pk).values_list("pk")))
 
 
 def _wait(attempts: int, asked_seconds: int | None) -> float:

@@ -20,6 +20,7 @@ from django.db.models.functions import Now
 from exports.models import Delivery, DeliveryKind, TickLease
 from exports.services.deliveries import copies, hooks, mails, outbox
 from exports.services.deliveries.outbox import Undelivered, ring
+from taskexport.errors import NotFound
 from taskexport.logs import where
 
 log = logging.getLogger(__name__)
@@ -137,6 +138,9 @@ def _try(delivery: Delivery) -> str:
 
 
 def try_now(delivery: Delivery) -> Delivery:
-    """One try of a claimed delivery, here and now; the row as it is then."""
+    """One try of a claimed delivery, here and now; the row as it is then. Raises NotFound where it was deleted meanwhile."""
     _try(delivery)
-    return Delivery.objects.select_related("webhook", "destination", "job", "to", "organization").get(pk=delivery.pk)
+    found = Delivery.objects.select_related("webhook", "destination", "job", "to", "organization").filter(pk=delivery.pk).first()
+    if found is None:
+        raise NotFound("There is no such delivery any more.")
+    return found
