@@ -25,7 +25,7 @@ ROLES = {
     Role.EDITOR: "Editor: also writes tasks, makes and runs exports",
     Role.ADMIN: "Admin: also changes other people's exports, schedules, webhooks and settings",
 }
-WHY = "Send it as  Authorization: Bearer ID:SECRET  with each call of the API. Whoever has it may do what its role may."
+WHY = "Send it as Authorization: Bearer ID:SECRET with each call of the API. Whoever has it may do what its role may."
 REVOKING = ("Whoever uses it is refused from then on. It can't be undone; a new token takes its place.",)
 TONES = {"active": "ok", "expired": "off", "revoked": "bad"}
 LAST_DAY = date(2099, 12, 31)
