@@ -8,7 +8,6 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from exports.admin import chart, shown
@@ -39,7 +38,7 @@ class Light:
     """One line about the service's health: what is watched, how it is, and what to do if it is not well."""
 
     label: str
-    is_ok: bool
+    state: str  # ok, bad, or wait: it has not been heard of since the service was set up
     said: str
     cure: str
 
@@ -62,20 +61,12 @@ def view(request: HttpRequest) -> HttpResponse:
         "latest": [(job, shown.badge(_now(job))) for job in overview.latest_of(user, ids)],
         "next_runs": overview.next_runs(ids),
         "paused": overview.paused(ids),
-        "schedules_url": _url("admin:exports_exportschedule_changelist"),
         "kept": [_storage(kept) for kept in totals.kept(ids, KEPT_SHOWN)],
         "lights": lights,
-        "is_well": all(light.is_ok for light in lights),
+        "health": next((state for state in ("bad", "wait") if any(light.state == state for light in lights)), "ok"),
         "now": timezone.now(),
     }
     return render(request, "admin/exports/dashboard.html", admin.site.each_context(request) | context)
-
-
-def _url(name: str) -> str | None:
-    try:
-        return reverse(name)
-    except NoReverseMatch:
-        return None
 
 
 def _now(job: Any) -> dict[str, Any]:
@@ -94,11 +85,15 @@ def _storage(kept: totals.Kept) -> dict[str, Any]:
 
 def _light(check: readiness.Check) -> Light:
     well, ill, cure = HEALTH[check.name]
+    if check.is_ok:
+        cure = ""
     if check.name == "waiting":
         said = f"the longest wait: {_ago(check.seconds)}" if check.seconds else "none waits"
+    elif check.seconds is None:
+        return Light(well if check.is_ok else ill, "ok" if check.is_ok else "wait", "not heard of yet", cure)
     else:
-        said = "not heard of yet" if check.seconds is None else f"last {_ago(check.seconds)} ago"
-    return Light(well if check.is_ok else ill, check.is_ok, said, "" if check.is_ok else cure)
+        said = f"last {_ago(check.seconds)} ago"
+    return Light(well if check.is_ok else ill, "ok" if check.is_ok else "bad", said, cure)
 
 
 def _ago(seconds: int | None) -> str:

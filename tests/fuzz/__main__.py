@@ -21,7 +21,7 @@ from tests import postgres
 HERE = Path(__file__).resolve().parent
 SEED = 20240901  # the same calls in every run, so that one that passes does not fail the next time by chance
 COVERAGE_CALLS = 4700  # how many edges the document has, about
-OPERATIONS = 72
+OPERATIONS = 94
 SECONDS = 1800
 
 

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Now
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django_q.tasks import async_task
 
 from exports.models import Delivery, DeliveryKind, DeliveryState, DeliveryTry, Event, ExportJob, ExportSchedule, MailOn, Trigger, Webhook
@@ -119,10 +119,7 @@ def admins(organization_id: int) -> list[User]:
 
 def page(model: str, pk: Any) -> str:
     """The path of a row's page in the admin."""
-    try:
-        return reverse(f"admin:exports_{model}_change", args=[pk])
-    except NoReverseMatch:
-        return reverse("admin:index")
+    return reverse(f"admin:exports_{model}_change", args=[pk])
 
 
 def _told(job: ExportJob, schedule: ExportSchedule | None, status: JobStatus) -> list[User]:

@@ -145,7 +145,7 @@ def publish(
 
     Raises Conflict if the job is no longer this attempt's, BaseMoved if the base is no longer the one that the file was compared with.
     """
-    number, detail = claim.attempt.number, f"{file.rows} rows{detail and f': {detail}'}"
+    number, detail = claim.attempt.number, f"{file.rows:,} rows{detail and f': {detail}'}"
     with transaction.atomic():
         if base:
             changes.take(base)  # locks the schedule, which comes before its jobs everywhere
