@@ -125,6 +125,7 @@ def test_a_commit_that_lands_after_its_connection_broke_keeps_its_file(editor: U
 def test_a_silent_partition_ends_an_export_s_connection_within_a_minute(postgres: psycopg.Connection) -> None:
     with sources.snapshot(Style()) as snapshot:
         known = snapshot._connection.info.get_parameters()  # type: ignore[attr-defined]
+    connection.ensure_connection()
     for patience in (known, connection.connection.info.get_parameters()):
         assert patience["keepalives"] == "1"
         silent = int(patience["keepalives_idle"]) + int(patience["keepalives_interval"]) * int(patience["keepalives_count"])
