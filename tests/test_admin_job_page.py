@@ -203,6 +203,16 @@ def test_many_files_come_as_one_zip_each_with_its_line_in_the_log(
     assert not Download.objects.exists()
 
 
+@pytest.mark.django_db(transaction=True)
+def test_files_of_one_name_stand_in_the_zip_side_by_side(editor: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
+    make_tasks(acme, 1)
+    found = [done(editor, acme, f"Job {number}") for number in range(3)]
+    ExportFile.objects.filter(job__in=found[:2]).update(name="Task_Export-7.csv.zip")  # as all files of a schedule
+    response: Any = staff_client_of(editor).post(LIST, chosen(*found))
+    with zipfile.ZipFile(io.BytesIO(b"".join(response.streaming_content))) as archive:
+        assert set(archive.namelist()) == {*(f"{job.pk}-Task_Export-7.csv.zip" for job in found[:2]), f"{found[2].pk}-task-export.csv.zip"}
+
+
 def test_a_zip_of_what_is_no_file_or_not_one_s_own_or_too_much_is_refused(
     editor: User, admin: User, outsider: User, acme: Organization, globex: Organization, staff_client_of: StaffClientOf, monkeypatch: Any
 ) -> None:
