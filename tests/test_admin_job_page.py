@@ -16,7 +16,7 @@ from django.test import Client
 from django.utils import timezone
 
 from exports import storage, worker
-from exports.models import Delivery, Download, ExportFile, ExportJob, ExportSchedule, Firing, JobEvent, Kind
+from exports.models import Delivery, Destination, Download, ExportFile, ExportJob, ExportSchedule, Firing, JobEvent, Kind, Webhook
 from exports.services import bundles, jobs
 from exports.states import JobStatus
 from tasks.models import Organization, User
@@ -132,6 +132,22 @@ def test_a_delivery_is_told_with_its_receiver(editor: User, admin: User, acme: O
     text = staff_client_of(editor).get(page(job)).content.decode()
     assert text.count("no mailbox") == 3
     assert "<td>Admin</td>" in text
+
+
+def test_webhooks_and_destinations_are_told_to_admins_alone(
+    editor: User, viewer: User, admin: User, acme: Organization, staff_client_of: StaffClientOf
+) -> None:
+    job = make_job(editor, acme)
+    hook = Webhook.objects.create(organization=acme, name="Hook of the ERP", url="https://erp.example.com/", events=["job.done"])
+    bucket = Destination.objects.create(organization=acme, name="Data lake", bucket="acme-data", access_key_id="x")
+    receivers: tuple[tuple[str, dict[str, Any]], ...] = (("webhook", {"webhook": hook}), ("copy", {"destination": bucket}), ("mail", {"to": admin}))
+    for kind, to in receivers:
+        Delivery.objects.create(organization=acme, job=job, event="job.done", kind=kind, message_id=kind, state="dead", error=f"{kind} failed", **to)
+    for user in (editor, viewer, admin):
+        text = staff_client_of(user).get(page(job)).content.decode()
+        for shown in ("Hook of the ERP", "webhook failed", "Data lake", "copy failed"):
+            assert (shown in text) == (user == admin), (user, shown)
+        assert "mail failed" in text
 
 
 # -- The list ------------------------------------------------------------------------------------------------------
