@@ -16,7 +16,7 @@ from django.test import Client
 from django.utils import timezone
 
 from exports import storage, worker
-from exports.models import Delivery, Download, ExportFile, ExportJob, ExportSchedule, Firing, JobEvent, Kind
+from exports.models import Delivery, Destination, Download, ExportFile, ExportJob, ExportSchedule, Firing, JobEvent, Kind, Webhook
 from exports.services import bundles, jobs
 from exports.states import JobStatus
 from tasks.models import Organization, User
@@ -134,6 +134,22 @@ def test_a_delivery_is_told_with_its_receiver(editor: User, admin: User, acme: O
     assert "<td>Admin</td>" in text
 
 
+def test_webhooks_and_destinations_are_told_to_admins_alone(
+    editor: User, viewer: User, admin: User, acme: Organization, staff_client_of: StaffClientOf
+) -> None:
+    job = make_job(editor, acme)
+    hook = Webhook.objects.create(organization=acme, name="Hook of the ERP", url="https://erp.example.com/", events=["job.done"])
+    bucket = Destination.objects.create(organization=acme, name="Data lake", bucket="acme-data", access_key_id="x")
+    receivers: tuple[tuple[str, dict[str, Any]], ...] = (("webhook", {"webhook": hook}), ("copy", {"destination": bucket}), ("mail", {"to": admin}))
+    for kind, to in receivers:
+        Delivery.objects.create(organization=acme, job=job, event="job.done", kind=kind, message_id=kind, state="dead", error=f"{kind} failed", **to)
+    for user in (editor, viewer, admin):
+        text = staff_client_of(user).get(page(job)).content.decode()
+        for shown in ("Hook of the ERP", "webhook failed", "Data lake", "copy failed"):
+            assert (shown in text) == (user == admin), (user, shown)
+        assert "mail failed" in text
+
+
 # -- The list ------------------------------------------------------------------------------------------------------
 def test_jobs_are_found_by_format_owner_schedule_and_day(
     editor: User, admin: User, outsider: User, acme: Organization, globex: Organization, staff_client_of: StaffClientOf
@@ -201,6 +217,16 @@ def test_many_files_come_as_one_zip_each_with_its_line_in_the_log(
     text = client.post(LIST, chosen(*found), follow=True).content.decode()
     assert "Job 2: The file is gone from the storage." in text
     assert not Download.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_files_of_one_name_stand_in_the_zip_side_by_side(editor: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
+    make_tasks(acme, 1)
+    found = [done(editor, acme, f"Job {number}") for number in range(3)]
+    ExportFile.objects.filter(job__in=found[:2]).update(name="Task_Export-7.csv.zip")  # as all files of a schedule
+    response: Any = staff_client_of(editor).post(LIST, chosen(*found))
+    with zipfile.ZipFile(io.BytesIO(b"".join(response.streaming_content))) as archive:
+        assert set(archive.namelist()) == {*(f"{job.pk}-Task_Export-7.csv.zip" for job in found[:2]), f"{found[2].pk}-task-export.csv.zip"}
 
 
 def test_a_zip_of_what_is_no_file_or_not_one_s_own_or_too_much_is_refused(

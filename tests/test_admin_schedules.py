@@ -340,7 +340,7 @@ def test_choices_of_any_shape_are_handed_over_without_a_fault(
         assert client.get(address).status_code == 200, odd
     for query in ("q=%00", "q=%ff", "p=x", "state=x", "kind=x", "of=x", "o=9", "page=x", "organization=x"):
         assert client.get(f"{LIST}?{query}").status_code in {200, 302, 400}, query
-        assert client.get(f"{ADD}?{query}").status_code == 200, query
+        assert client.get(f"{ADD}?{query}").status_code == (400 if "%00" in query else 200), query
 
 
 # -- Runs, and how much it costs -----------------------------------------------------------------------------------

@@ -200,3 +200,14 @@ def test_a_page_of_the_admin_takes_as_many_queries_for_ten_rows_as_for_one(
             assert client.get(path).status_code == 200
         counts.append(len(queries))
     assert counts[0] == counts[1] <= 14
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("exports/delivery/?state=%00", "exports/operation/?status=%00", "exports/exportschedule/?kind=%00", "exports/exportjob/?format=%00"),
+        *("exports/exportjob/?status__exact=%00", "exports/webhook/?name=a%00", "tasks/task/?status__exact=%00", "exports/exportjob/add/?spec=%00"),
+    ],
+)
+def test_a_nul_in_the_query_of_a_screen_is_400(staff_client_of: Callable[[User], Client], admin: User, query: str) -> None:
+    assert staff_client_of(admin).get(f"/admin/{query}").status_code == 400

@@ -270,6 +270,10 @@ def test_a_file_that_is_too_large_or_has_gone_is_not_attached(server: smtp.Serve
     run(schedule)
     ExportFile.objects.update(expires_at=datetime.now(UTC) - timedelta(seconds=1))
     assert worker.deliver() == 1
+    run(schedule)
+    storage.delete(ExportFile.objects.latest("pk").key)
+    assert worker.deliver() == 1
+    assert len(server.mails) == 3
     for mail in server.mails:
         assert list(mail.iter_attachments()) == []
         assert "too large to attach, or has gone" in mail.get_body(["plain"]).get_content()

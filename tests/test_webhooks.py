@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.db.models import Q
 from rest_framework.test import APIClient
 
@@ -297,6 +299,30 @@ def test_what_is_deleted_while_it_is_sent_stays_deleted(receiver: Receiver, admi
     with pytest.raises(NotFound):
         sending.try_now(tested)
     assert not DeliveryTry.objects.exists()
+
+
+def test_one_that_is_deleted_in_the_very_moment_breaks_no_end_of_a_job(receiver: Receiver, admin: User, editor: User, acme: Organization) -> None:
+    hook, _ = make_hook(admin, acme, receiver.url)
+    threads: list[threading.Thread] = []
+
+    def delete() -> None:
+        try:
+            webhooks.delete(admin, hook)
+        finally:
+            connection.close()
+
+    def meddle(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if not threads and sql.startswith("INSERT") and Delivery._meta.db_table in sql:  # the webhook has been read by now
+            threads.append(threading.Thread(target=delete))
+            threads[0].start()
+            threads[0].join(1)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(meddle):
+        job = run(editor, acme)
+    assert threads
+    threads[0].join(20)
+    assert (job.status, Webhook.objects.count(), Delivery.objects.count()) == ("done", 0, 0)
 
 
 # -- By the clusters -------------------------------------------------------------------------------------------------

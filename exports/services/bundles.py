@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -69,8 +70,14 @@ def _named(job: ExportJob) -> Iterator[None]:
 
 def _zip(found: list[ExportFile], now: datetime) -> Iterator[bytes]:
     # They are packed already, so they are only wrapped; with 64 bits, since nobody knows a size before its end.
-    entries = ((file.name, now, FILE_MODE, ZIP_64, _pieces(file)) for file in found)
+    entries = ((name, now, FILE_MODE, ZIP_64, _pieces(file)) for name, file in zip(_names(found), found, strict=True))
     return iter(stream_zip(entries, chunk_size=CHUNK_BYTES, get_compressobj=_wrap))
+
+
+def _names(found: list[ExportFile]) -> list[str]:
+    """The files' names, each one once: all files of a schedule may have one name, and whoever unpacks them would keep the last alone."""
+    times = Counter(file.name.lower() for file in found)
+    return [file.name if times[file.name.lower()] == 1 else f"{file.job_id}-{file.name}" for file in found]
 
 
 def _wrap() -> Any:

@@ -52,7 +52,10 @@ def _in_words(error: Exception) -> str:
 
 # -- The mail ------------------------------------------------------------------------------------------------------
 def message(delivery: Delivery) -> EmailMultiAlternatives:
-    """The mail as it stands. It links to a page of ours, never to the file; a small file comes along where that was asked for."""
+    """The mail as it stands. It links to a page of ours, never to the file; a small file comes along where that was asked for.
+
+    Raises Undelivered where our storage does not answer.
+    """
     return _about_job(delivery, delivery.job) if delivery.job else _notice(delivery)
 
 
@@ -61,7 +64,8 @@ def _about_job(delivery: Delivery, job: ExportJob) -> EmailMultiAlternatives:
     name = _one_line(job.name)
     word = "ready" if file else "was cancelled" if delivery.event == Event.CANCELLED else "failed"
     url = settings.SITE_URL + (reverse("admin:exports_exportjob_change", args=[job.pk]) if _may_enter(delivery) else f"/api/v1/export-jobs/{job.pk}")
-    is_attached = bool(file and delivery.attach and file.size <= settings.MAIL_ATTACH_BYTES and file.is_present)
+    is_small = file is not None and delivery.attach and file.size <= settings.MAIL_ATTACH_BYTES and file.is_present
+    attachment = _attachment(file) if file and is_small else None
     shown = {
         "job": job,
         "name": name,
@@ -70,11 +74,11 @@ def _about_job(delivery: Delivery, job: ExportJob) -> EmailMultiAlternatives:
         "url": url,
         "word": word,
         "attach": delivery.attach,
-        "is_attached": is_attached,
+        "is_attached": attachment is not None,
     }
     mail = _mail(delivery, f"Export {word}: {name}", "exports/mail/ended", shown)
-    if file and is_attached:
-        mail.attach(_attachment(file))
+    if attachment:
+        mail.attach(attachment)
     return mail
 
 
@@ -94,11 +98,17 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())[:SUBJECT_CHARS]  # a header is one line
 
 
-def _attachment(file: ExportFile) -> MIMEBase:
+def _attachment(file: ExportFile) -> MIMEBase | None:
+    """The file, None where it is gone. Raises Undelivered."""
     # In base64, of text too: what goes as text comes with other line ends, and fits its receipt no more.
     part = MIMEBase(*file.content_type.partition(";")[0].split("/", 1))
-    with storage.open_file(file.key) as stored:
-        part.set_payload(stored.read())
+    try:
+        with storage.open_file(file.key) as stored:
+            part.set_payload(stored.read())
+    except FileNotFoundError:
+        return None
+    except OSError:  # no fault of the mail server's: other mails go out
+        raise Undelivered("our own storage did not give the file", is_endpoint=False) from None
     encoders.encode_base64(part)
     part.add_header("Content-Disposition", "attachment", filename=file.name)
     return part

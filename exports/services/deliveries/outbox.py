@@ -142,7 +142,9 @@ def _notices(organization_id: int, people: Iterable[User], event: Event, title: 
 
 
 def _hooks(organization: Organization | None, event: Event, payload: Any, **values: Any) -> list[Delivery]:
-    hooks = [hook for hook in Webhook.objects.filter(organization=organization, enabled=True).order_by("pk") if event in hook.events]
+    # Held until the transaction ends: were one deleted meanwhile, its row here would break what it is about, such as a job's end.
+    held = Webhook.objects.filter(organization=organization, enabled=True).order_by("pk").select_for_update(no_key=True)
+    hooks = [hook for hook in held if event in hook.events]
     body = payload() if hooks else ""
     return [
         Delivery(
@@ -222,6 +224,8 @@ def record_failed(delivery: Delivery, seconds: float, error: Undelivered) -> boo
 
 def _hold(delivery: Delivery) -> bool:
     """Keeps it there until the transaction ends; False: it was deleted meanwhile, with its webhook or its job."""
+    if delivery.webhook_id:  # a webhook before its deliveries, as everywhere
+        list(Webhook.objects.select_for_update(no_key=True).filter(pk=delivery.webhook_id).values_list("pk"))
     return bool(list(Delivery.objects.select_for_update(no_key=True).filter(pk=delivery.pk).values_list("pk")))
 
 

@@ -89,7 +89,9 @@ def delete(user: User, webhook: Webhook) -> None:
     """Removes it with its deliveries. May be called twice. Raises Forbidden, NotFound."""
     access.require(user, Action.ADMINISTER, webhook.organization_id)
     with transaction.atomic():
-        Webhook.objects.filter(pk=webhook.pk).delete()
+        rows = Webhook.objects.filter(pk=webhook.pk)
+        list(rows.select_for_update().values_list("pk"))  # whoever writes a delivery now is waited for, and it goes too
+        rows.delete()
 
 
 def rotate_secret(user: User, webhook: Webhook) -> str:
