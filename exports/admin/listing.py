@@ -14,6 +14,7 @@ from exports.formats import FORMATS
 from exports.models import ExportJob
 from exports.services import bundles, specs
 from exports.services.schedules import keeping
+from taskexport import ids
 from taskexport.errors import AppError
 from tasks import access
 from tasks.models import Member
@@ -59,18 +60,13 @@ class FormatFilter(_Known):
 class _Id(admin.SimpleListFilter):
     """By the id of a row that the user sees; an address may name one that is not offered."""
 
-    def number(self) -> int | None:
-        text = str(self.value() or "")
-        return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
-
     def has_output(self) -> bool:
         return len(self.lookup_choices) > 1
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if not self.value():
             return queryset
-        number = self.number()
-        return queryset.none() if number is None else queryset.filter(self.condition(request, number))
+        return queryset.filter(self.condition(request, ids.number(self.value())))
 
     def condition(self, request: HttpRequest, number: int) -> Q:
         raise NotImplementedError

@@ -22,6 +22,7 @@ from exports.services import files, jobs, receipts, specs
 from exports.services.jobs import Claim
 from exports.services.runner import TAKEN, Spooled, describe, receipt_of
 from exports.services.supervising import Pulse, Stopped, insist, supervised, worker_name
+from taskexport import ids
 from taskexport.errors import Forbidden, Invalid
 from taskexport.logs import where
 from tasks import access
@@ -54,8 +55,7 @@ def find_scope(user: User, org_id: str, platform_id: str | None) -> Scope:
     if not mine.exists():
         raise Forbidden("Only the owner of a platform may export directly.")
     if platform_id is not None:
-        is_number = platform_id.isascii() and platform_id.isdecimal() and len(platform_id) < 19
-        mine = mine.filter(pk=int(platform_id)) if is_number else mine.none()
+        mine = mine.filter(pk=ids.number(platform_id))
         if not mine.exists():
             raise Forbidden("You own no such platform.")
     within = Organization.objects.filter(platform__in=mine.values("pk"))

@@ -25,12 +25,12 @@ from exports.formats import FORMATS
 from exports.models import ExportConfig, ExportJob, Segment
 from exports.services import jobs, specs
 from exports.services.schedules import windows
+from taskexport import ids
 from taskexport.errors import NotFound
 from taskexport.staff import handed_over
 from tasks import access
 
 LEFT_OUT = {"sort": "the order of its rows", "date_format": "its date format"}
-MOST_DIGITS = 18
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def beginning(request: HttpRequest) -> Beginning:
     if "segment" in query:
         segment = _visible(Segment, query["segment"], user)
         return Beginning(segment.organization_id, {"name": segment.name, "what": f"all-{segment.dataset}", "rows": f"segment-{segment.pk}"})
-    return Beginning(_number(query.get("organization", "")))
+    return Beginning(ids.number(query.get("organization", "")) or None)
 
 
 def of_job(job: ExportJob) -> Beginning:
@@ -120,7 +120,7 @@ def of_choices(choices: dict[str, Any]) -> Beginning:
     notes += [f"A schedule does not keep {word}." for name, word in LEFT_OUT.items() if choices.get(name) and choices[name] != "iso"]
     if known.get("format") not in FORMATS:
         known.pop("format", None)
-    return Beginning(_number(str(choices.get("organization") or "")), known, carried, tuple(notes))
+    return Beginning(ids.number(choices.get("organization")) or None, known, carried, tuple(notes))
 
 
 def _window(spec: Spec, made_at: datetime) -> str:
@@ -134,14 +134,10 @@ def _window(spec: Spec, made_at: datetime) -> str:
 
 
 def _visible(model: Any, text: str, user: Any) -> Any:
-    found = access.visible_to(model.objects.all(), user).filter(pk=_number(text)).first()
+    found = access.visible_to(model.objects.all(), user).filter(pk=ids.number(text)).first()
     if found is None:
         raise NotFound(f"There is no such {'config' if model is ExportConfig else 'segment'}.")
     return found
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS else None
 
 
 def _uuid(text: str) -> uuid.UUID:

@@ -14,6 +14,7 @@ from exports.datasets.chosen import is_text
 from exports.expressions import teach_connection
 from exports.models import Segment
 from exports.services.segments import rules
+from taskexport import ids
 from taskexport.errors import AppError, Conflict, FieldError, Invalid, NotFound
 from tasks import access
 from tasks.access import Action
@@ -32,8 +33,8 @@ def get(user: Any, segment_id: Any, organization: Organization | None = None) ->
     """One visible segment (of this organization), by its id as a number or as digits. Raises NotFound."""
     found = None
     text = str(segment_id) if isinstance(segment_id, int | str) and not isinstance(segment_id, bool) else ""
-    if text.isascii() and text.isdecimal() and len(text) < 19:
-        rows = visible(user).filter(pk=int(text))
+    if number := ids.number(text):
+        rows = visible(user).filter(pk=number)
         found = (rows.filter(organization=organization) if organization else rows).first()
     if found is None:
         raise NotFound("There is no such segment.")
