@@ -41,8 +41,16 @@ def visible(user: Any, organization: Organization) -> QuerySet[ExportConfig]:
     return access.visible_to(rows, user).order_by("name", "pk")
 
 
+def find(user: Any, config_id: int) -> ExportConfig:
+    """One visible config, of any organization. Raises NotFound."""
+    found = access.visible_to(ExportConfig.objects.all(), user).filter(pk=config_id).first()
+    if found is None:
+        raise NotFound("There is no such export config.")
+    return found
+
+
 def get(user: Any, organization: Organization, config_id: Any) -> ExportConfig:
-    """One visible config. Raises NotFound."""
+    """One visible config of this organization. Raises NotFound."""
     found = None
     if type(config_id) is int and 0 < config_id < 2**63:
         found = visible(user, organization).filter(pk=config_id).first()

@@ -13,7 +13,6 @@ where one fits, and else the person chooses.
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -22,13 +21,11 @@ from django.http import HttpRequest
 
 from exports.datasets import CONFIGS, DATASETS, Spec
 from exports.formats import FORMATS
-from exports.models import ExportConfig, ExportJob, Segment
-from exports.services import jobs, specs
+from exports.models import ExportConfig, ExportJob
+from exports.services import configs, jobs, segments, specs
 from exports.services.schedules import windows
 from taskexport import ids
-from taskexport.errors import NotFound
 from taskexport.staff import handed_over
-from tasks import access
 
 LEFT_OUT = {"sort": "the order of its rows", "date_format": "its date format"}
 
@@ -47,15 +44,15 @@ def beginning(request: HttpRequest) -> Beginning:
     """What the address asks for. Raises NotFound, AppError for a job of another release."""
     query, user = request.GET, request.user
     if "from_job" in query:
-        return of_job(jobs.get(user, _uuid(query["from_job"])))
+        return of_job(jobs.get(user, query["from_job"]))
     draft = handed_over(request)
     if draft is not None:
         return of_choices(draft)
     if "config" in query:
-        config = _visible(ExportConfig, query["config"], user)
+        config = configs.find(user, ids.number(query["config"]))
         return Beginning(config.organization_id, {"name": config.name, "what": f"config-{config.pk}", "timezone": config.timezone})
     if "segment" in query:
-        segment = _visible(Segment, query["segment"], user)
+        segment = segments.get(user, query["segment"])
         return Beginning(segment.organization_id, {"name": segment.name, "what": f"all-{segment.dataset}", "rows": f"segment-{segment.pk}"})
     return Beginning(ids.number(query.get("organization", "")) or None)
 
@@ -131,17 +128,3 @@ def _window(spec: Spec, made_at: datetime) -> str:
             return name
     ever = specs.make({"org_name": "x", "name": "x", "type": "basic", **specs.EVER}).spec
     return "all" if (spec.created_from, spec.created_before) == (ever.created_from, ever.created_before) else ""
-
-
-def _visible(model: Any, text: str, user: Any) -> Any:
-    found = access.visible_to(model.objects.all(), user).filter(pk=ids.number(text)).first()
-    if found is None:
-        raise NotFound(f"There is no such {'config' if model is ExportConfig else 'segment'}.")
-    return found
-
-
-def _uuid(text: str) -> uuid.UUID:
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        raise NotFound("There is no such export job.") from None
