@@ -16,6 +16,7 @@ from exports.services import bundles, specs
 from exports.services.schedules import keeping
 from taskexport import ids
 from taskexport.errors import AppError
+from taskexport.staff import WordsFilter
 from tasks import access
 from tasks.models import Member
 
@@ -23,38 +24,20 @@ AT_ONCE = 200  # jobs moved by one press of a button
 CHOICES_SHOWN = 200  # of people and of schedules; more are reached by an address
 
 
-class _Known(admin.SimpleListFilter):
-    """Offers what there is, without asking the database for what is in use."""
-
-    known: tuple[str, ...]
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
-        return [(name, self.label(name)) for name in self.known]
-
-    def label(self, name: str) -> str:
-        return name
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(**{self.parameter_name or "": self.value()}) if self.value() else queryset
-
-
-class TypeFilter(_Known):
+class TypeFilter(WordsFilter):
     """By type."""
 
     title = "type"
     parameter_name = "type"
-    known = specs.TYPES
+    words = {name: name for name in specs.TYPES}
 
 
-class FormatFilter(_Known):
+class FormatFilter(WordsFilter):
     """By format."""
 
     title = "format"
     parameter_name = "format"
-    known = tuple(FORMATS)
-
-    def label(self, name: str) -> str:
-        return name.upper()
+    words = {name: name.upper() for name in FORMATS}
 
 
 class _Id(admin.SimpleListFilter):

@@ -20,7 +20,7 @@ from exports.services.schedules import keeping, reading, words
 from taskexport import ids
 from taskexport.errors import AppError, Invalid
 from taskexport.screens import Screen
-from taskexport.staff import OrganizationFilter, may_in
+from taskexport.staff import OrganizationFilter, WordsFilter, may_in
 from tasks import access
 from tasks.access import Action
 from tasks.models import Organization
@@ -50,17 +50,12 @@ class StateFilter(admin.SimpleListFilter):
         return queryset.filter(**conditions.get(self.value(), {}))
 
 
-class KindFilter(admin.SimpleListFilter):
+class KindFilter(WordsFilter):
     """By its repetition."""
 
     title = "repetition"
     parameter_name = "kind"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
-        return [(str(kind), str(kind)) for kind in Kind.values]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(kind=self.value()) if self.value() else queryset
+    words = {str(kind): str(kind) for kind in Kind.values}
 
 
 @admin.register(ExportSchedule)
