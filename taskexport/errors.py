@@ -73,6 +73,17 @@ class Conflict(AppError):
     status = 409
     code = "conflict"
 
+    @classmethod
+    def name_taken(cls, kind: str) -> Conflict:
+        """Another row of this kind (a word such as "segment") has the name already."""
+        error = FieldError("name", "taken", f"Another {kind} of the organization has this name; choose another.")
+        return cls(f"name: {error.detail}", code="name_taken", fields=[error])
+
+    @classmethod
+    def stale(cls, kind: str, version: int) -> Conflict:
+        """The caller insists on another version of the row than this one, at which it is now."""
+        return cls(f"The {kind} is at version {version} now. Read it again.", code="stale_version")
+
 
 class Gone(AppError):
     """It was here and has expired: 410."""

@@ -14,7 +14,7 @@ from exports.datasets import CONFIGS, DATASETS, chosen
 from exports.models import ExportConfig
 from exports.services import segments
 from exports.services.holding import hold
-from taskexport.errors import AppError, Conflict, FieldError, Invalid, NotFound
+from taskexport.errors import Conflict, FieldError, Invalid, NotFound
 from tasks import access
 from tasks.access import Action
 from tasks.models import Organization, User
@@ -77,7 +77,7 @@ def create(user: User, organization: Organization, values: dict[str, Any]) -> Ex
             hold(checked["segment"])
             return ExportConfig.objects.create(organization=organization, created_by=user, **checked)
     except IntegrityError:
-        raise _taken() from None
+        raise Conflict.name_taken("config") from None
 
 
 def update(user: User, config: ExportConfig, values: dict[str, Any], *, version: int | None = None) -> ExportConfig:
@@ -96,12 +96,12 @@ def update(user: User, config: ExportConfig, values: dict[str, Any], *, version:
             if changed and config.schedules.exclude(dataset=checked["dataset"]).exists():  # only now: whoever makes one holds the config
                 raise Invalid.field("dataset", "Scheduled tasks use this config for other data; save another one.")
     except IntegrityError:
-        raise _taken() from None
+        raise Conflict.name_taken("config") from None
     found = ExportConfig.objects.select_related("segment").filter(pk=config.pk).first()
     if found is None:
         raise NotFound("There is no such export config.")
     if not changed:
-        raise Conflict(f"The config is at version {found.version} now. Read it again.", code="stale_version")
+        raise Conflict.stale("config", found.version)
     return found
 
 
@@ -135,11 +135,6 @@ def as_wish(config: ExportConfig) -> dict[str, Any]:
         "date_format": config.date_format,
         **({"filter": config.filter} if config.filter is not None else {}),
     }
-
-
-def _taken() -> AppError:
-    error = FieldError("name", "taken", "Another config of the organization has this name; choose another.")
-    return Conflict(f"name: {error.detail}", code="name_taken", fields=[error])
 
 
 def _checked(organization: Organization, values: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from exports.expressions import teach_connection
 from exports.models import Segment
 from exports.services.segments import rules
 from taskexport import ids
-from taskexport.errors import AppError, Conflict, FieldError, Invalid, NotFound
+from taskexport.errors import Conflict, Invalid, NotFound
 from tasks import access
 from tasks.access import Action
 from tasks.models import Organization, User
@@ -66,7 +66,7 @@ def create(user: User, organization: Organization, name: str, given: dict[str, A
         with transaction.atomic():
             return Segment.objects.create(organization=organization, created_by=user, **values)
     except IntegrityError:
-        raise _taken() from None
+        raise Conflict.name_taken("segment") from None
 
 
 def update(user: User, segment: Segment, name: str, given: dict[str, Any], *, version: int | None = None) -> Segment:
@@ -84,10 +84,10 @@ def update(user: User, segment: Segment, name: str, given: dict[str, Any], *, ve
             if changed and any(others):  # only now: whoever comes to use it holds it
                 raise Invalid.field("index", f"Tasks or configs use this segment for {segment.dataset}; save another one.")
     except IntegrityError:
-        raise _taken() from None
+        raise Conflict.name_taken("segment") from None
     if not changed:
         found = get(user, segment.pk)
-        raise Conflict(f"The segment is at version {found.version} now. Read it again.", code="stale_version")
+        raise Conflict.stale("segment", found.version)
     return get(user, segment.pk)
 
 
@@ -106,8 +106,3 @@ def _values(name: str, given: dict[str, Any], organization: Organization) -> dic
         raise Invalid.field("name", f"Write 1 to {NAME_LENGTH} characters.")
     dataset, kept = rules.checked(given, organization, at="")
     return {"name": name, "entity": kept["entity"], "dataset": dataset, "join": kept["join"], "rules": kept["rules"]}
-
-
-def _taken() -> AppError:
-    error = FieldError("name", "taken", "Another segment of the organization has this name; choose another.")
-    return Conflict(f"name: {error.detail}", code="name_taken", fields=[error])
