@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -44,6 +45,11 @@ class Invalid(AppError):
     def field(cls, field: str, detail: str, code: str = "invalid") -> Invalid:
         """One field's error, its detail being the whole message too."""
         return cls(f"{field}: {detail}", fields=[FieldError(field, code, detail)])
+
+    @classmethod
+    def all(cls, errors: Sequence[FieldError]) -> Invalid:
+        """All of these errors, the message naming each with its field."""
+        return cls("; ".join(f"{error.field}: {error.detail}" for error in errors), fields=list(errors))
 
 
 class Unauthenticated(AppError):

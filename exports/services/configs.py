@@ -173,5 +173,5 @@ def _checked(organization: Organization, values: dict[str, Any]) -> dict[str, An
     if segment is not None and dataset in DATASETS and segment.dataset != dataset:
         reject("segment", f"The segment is one of {segment.dataset}, the config one of {dataset}.")
     if errors:
-        raise Invalid("; ".join(f"{error.field}: {error.detail}" for error in errors), fields=errors)
+        raise Invalid.all(errors)
     return found

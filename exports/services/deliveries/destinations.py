@@ -148,5 +148,5 @@ def _checked(values: dict[str, Any], known_endpoint: str = "") -> dict[str, Any]
         else:
             found["sealed_secret"] = sealing.seal(values[SECRET])
     if errors:
-        raise Invalid("; ".join(f"{error.field}: {error.detail}" for error in errors), fields=errors)
+        raise Invalid.all(errors)
     return found

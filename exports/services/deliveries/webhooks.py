@@ -138,5 +138,5 @@ def _checked(values: dict[str, Any], known_url: str = "") -> dict[str, Any]:
     if not isinstance(values["enabled"], bool):
         reject("enabled", "Write true or false.")
     if errors:
-        raise Invalid("; ".join(f"{error.field}: {error.detail}" for error in errors), fields=errors)
+        raise Invalid.all(errors)
     return {**values, "events": [event.value for event in EVENTS if event in events]}
