@@ -10,8 +10,9 @@ from typing import Any
 from django.conf import settings
 
 from exports.admin import curl, shown, timeline
+from exports.admin.deliveries import shown as deliveries
 from exports.datasets import Spec
-from exports.models import Delivery, ExportJob, Runner
+from exports.models import ExportJob, Runner
 from exports.services import jobs, specs
 from exports.states import SOURCES, JobStatus
 from taskexport.errors import AppError
@@ -82,7 +83,7 @@ def context(user: Any, job: Any) -> dict[str, Any]:
         "events": [timeline.line(event) for event in job.events.select_related("actor").order_by("pk")[:EVENTS_SHOWN]],
         "attempts": job.attempts.order_by("number"),
         "issues": job.issues.all()[:ISSUES_SHOWN],
-        "deliveries": [(row, _receiver(row)) for row in job.deliveries.select_related("to", "webhook", "destination")[:DELIVERIES_SHOWN]],
+        "deliveries": [deliveries.line(row) for row in job.deliveries.select_related("to", "webhook", "destination")[:DELIVERIES_SHOWN]],
         "downloads": [(row, shown.person(row.user)) for row in file.downloads.select_related("user")[:DOWNLOADS_SHOWN]] if file else [],
         "verbs": [(name, verb.label) for name, verb in VERBS.items() if may_change and verb.fits(job)],
         "may_make_again": jobs.may_make_again(user, job),
@@ -91,10 +92,6 @@ def context(user: Any, job: Any) -> dict[str, Any]:
         "nonce": uuid.uuid4(),
         "calls": curl.calls(job, settings.SITE_URL),
     }
-
-
-def _receiver(delivery: Delivery) -> str:
-    return str(delivery.to or delivery.webhook or delivery.destination or "–")
 
 
 def _option(value: Any) -> str:
