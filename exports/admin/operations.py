@@ -86,7 +86,7 @@ class OperationAdmin(Screen):
 
     @admin.display(description="by")
     def made_by(self, operation: Operation) -> str:
-        return str(operation.user) if operation.user else "the service"
+        return str(operation.user or "the service")
 
     @admin.display(description="made (UTC)", ordering="created_at")
     def made_at(self, operation: Operation) -> str:
