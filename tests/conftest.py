@@ -15,7 +15,7 @@ _session = contextlib.ExitStack()
 ONCE = {
     *("test_api_docs", "test_case_tasks_docs", "test_operations_docs", "test_scheduled_tasks_docs", "test_task_exports_docs", "test_docs_tables"),
     *("test_cli", "test_openapi", "test_s3", "test_containers", "test_architecture", "test_settings", "test_logs", "test_theme"),
-    *("test_archive", "test_calendar"),
+    *("test_archive", "test_calendar", "test_equal_files", "test_runservice", "test_demo", "test_outbound", "test_webhooks", "test_copies"),
 }
 
 
