@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -45,6 +46,11 @@ class Invalid(AppError):
         """One field's error, its detail being the whole message too."""
         return cls(f"{field}: {detail}", fields=[FieldError(field, code, detail)])
 
+    @classmethod
+    def all(cls, errors: Sequence[FieldError]) -> Invalid:
+        """All of these errors, the message naming each with its field."""
+        return cls("; ".join(f"{error.field}: {error.detail}" for error in errors), fields=list(errors))
+
 
 class Unauthenticated(AppError):
     """Nobody, or nobody we still trust, is asking: 401."""
@@ -72,6 +78,17 @@ class Conflict(AppError):
 
     status = 409
     code = "conflict"
+
+    @classmethod
+    def name_taken(cls, kind: str) -> Conflict:
+        """Another row of this kind (a word such as "segment") has the name already."""
+        error = FieldError("name", "taken", f"Another {kind} of the organization has this name; choose another.")
+        return cls(f"name: {error.detail}", code="name_taken", fields=[error])
+
+    @classmethod
+    def stale(cls, kind: str, version: int) -> Conflict:
+        """The caller insists on another version of the row than this one, at which it is now."""
+        return cls(f"The {kind} is at version {version} now. Read it again.", code="stale_version")
 
 
 class Gone(AppError):

@@ -167,9 +167,3 @@ def once(user: User, nonce: str, make: Callable[[], Any]) -> Any:
 def badge(word: str, tone: str) -> SafeString:
     """A word with a shape and a colour: ok, wait, work, bad or off."""
     return format_html('<span class="badge badge-{}">{}</span>', tone, word)
-
-
-def number(text: Any) -> int:
-    """The id in an address; 0, which no row has, for anything else."""
-    text = str(text)
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0

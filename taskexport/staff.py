@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import admin
@@ -95,6 +96,18 @@ class LongPaginator(Paginator):
         rows: Any = self.object_list
         number = self.validate_number(number)
         return Page(lists.page(rows, (number - 1) * self.per_page, self.per_page), number, self)
+
+
+class WordsFilter(admin.SimpleListFilter):
+    """Offers the values of a field that there can be, in `words`, without asking the database for what is in use."""
+
+    words: Mapping[str, str]
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
+        return [(str(value), word) for value, word in self.words.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(**{str(self.parameter_name): self.value()}) if self.value() else queryset
 
 
 class OrganizationFilter(admin.SimpleListFilter):

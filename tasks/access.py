@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import Model, Q, QuerySet
 from django.utils import timezone
 
+from taskexport import ids
 from taskexport.errors import Forbidden, NotFound, Unauthenticated
 from tasks.models import AccessToken, Member, Organization, Platform, Role, User
 
@@ -105,8 +106,8 @@ def find_organization(user: Any, name: str, action: Action = Action.READ) -> Org
 
 def _names(name: str) -> Q:
     text = str(name).strip()
-    if text.isascii() and text.isdecimal() and len(text) < 19:
-        return Q(pk=int(text))
+    if number := ids.number(text):
+        return Q(pk=number)
     compact = text.replace("-", "").lower()
     if len(compact) == 32 and all(c in "0123456789abcdef" for c in compact):
         return Q(uuid=compact)
@@ -142,8 +143,8 @@ def authenticate_access_token(text: str) -> AccessToken:
     """The token that this `ID:SECRET` opens, with its user. Raises Unauthenticated."""
     number, _, secret = text.partition(":")
     token = None
-    if number.isascii() and number.isdecimal() and len(number) < 19:
-        token = AccessToken.objects.select_related("user", "organization").filter(pk=int(number)).first()
+    if token_id := ids.number(number):
+        token = AccessToken.objects.select_related("user", "organization").filter(pk=token_id).first()
     known = token.secret_sha256 if token else "0" * 64
     now = timezone.now()
     if (

@@ -42,7 +42,7 @@ def create(user: User, organization: Organization, name: str, role: str, expires
     if expires_at is not None and expires_at <= timezone.now():
         errors.append(FieldError("expires_at", "invalid", "This is in the past; choose a later day."))
     if errors:
-        raise Invalid("; ".join(f"{error.field}: {error.detail}" for error in errors), fields=errors)
+        raise Invalid.all(errors)
     return access.create_access_token(organization, name=name.strip(), role=Role(role), expires_at=expires_at)
 
 

@@ -132,6 +132,7 @@ def test_a_delivery_is_told_with_its_receiver(editor: User, admin: User, acme: O
     text = staff_client_of(editor).get(page(job)).content.decode()
     assert text.count("no mailbox") == 3
     assert "<td>Admin</td>" in text
+    assert "Given up" in text
 
 
 def test_webhooks_and_destinations_are_told_to_admins_alone(

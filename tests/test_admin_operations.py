@@ -97,6 +97,7 @@ def test_an_admin_is_told_what_goes_with_it(admin: User, editor: User, acme: Org
 
 
 def test_list_and_page_cost_the_same_however_many_there_are(admin: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
+    assert connection.features.supports_json_field  # found out once a process, by queries
     client, counts = staff_client_of(admin), []
     for number in (1, 5):
         for each in range(number):

@@ -58,7 +58,7 @@ def view(request: HttpRequest) -> HttpResponse:
         "chart": chart.bars(totals.days(ids, DAYS)),
         "under_way": [_line(job) for job in overview.under_way(user, ids)],
         "under_way_all": sum(counts[status].count for status in (JobStatus.QUEUED, JobStatus.IN_PROGRESS)),
-        "latest": [(job, shown.badge(_now(job))) for job in overview.latest_of(user, ids)],
+        "latest": [(job, shown.badge(shown.state_of(job))) for job in overview.latest_of(user, ids)],
         "next_runs": overview.next_runs(ids),
         "paused": overview.paused(ids),
         "kept": [_storage(kept) for kept in totals.kept(ids, KEPT_SHOWN)],
@@ -67,10 +67,6 @@ def view(request: HttpRequest) -> HttpResponse:
         "now": timezone.now(),
     }
     return render(request, "admin/exports/dashboard.html", admin.site.each_context(request) | context)
-
-
-def _now(job: Any) -> dict[str, Any]:
-    return shown.state({"pk": job.pk, "name": job.name, "status": job.status, "rows_done": None, "rows_total": None, "error": job.error})
 
 
 def _line(job: dict[str, Any]) -> dict[str, Any]:

@@ -182,8 +182,8 @@ class ExportJobAdmin(admin.ModelAdmin):
     def _of_job(self, request: HttpRequest, job_id: Any, act: Callable[[ExportJob], HttpResponse]) -> HttpResponse:
         """`act`'s answer for a visible job; a refusal becomes a message on the job's page."""
         try:
-            job = jobs.get(request.user, uuid.UUID(unquote(str(job_id))))
-        except (ValueError, NotFound):
+            job = jobs.get(request.user, unquote(str(job_id)))
+        except NotFound:
             return self._get_obj_does_not_exist_redirect(request, self.opts, str(job_id))  # type: ignore[attr-defined]
         try:
             return act(job)

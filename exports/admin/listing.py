@@ -14,7 +14,9 @@ from exports.formats import FORMATS
 from exports.models import ExportJob
 from exports.services import bundles, specs
 from exports.services.schedules import keeping
+from taskexport import ids
 from taskexport.errors import AppError
+from taskexport.staff import WordsFilter
 from tasks import access
 from tasks.models import Member
 
@@ -22,46 +24,24 @@ AT_ONCE = 200  # jobs moved by one press of a button
 CHOICES_SHOWN = 200  # of people and of schedules; more are reached by an address
 
 
-class _Known(admin.SimpleListFilter):
-    """Offers what there is, without asking the database for what is in use."""
-
-    known: tuple[str, ...]
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
-        return [(name, self.label(name)) for name in self.known]
-
-    def label(self, name: str) -> str:
-        return name
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(**{self.parameter_name or "": self.value()}) if self.value() else queryset
-
-
-class TypeFilter(_Known):
+class TypeFilter(WordsFilter):
     """By type."""
 
     title = "type"
     parameter_name = "type"
-    known = specs.TYPES
+    words = {name: name for name in specs.TYPES}
 
 
-class FormatFilter(_Known):
+class FormatFilter(WordsFilter):
     """By format."""
 
     title = "format"
     parameter_name = "format"
-    known = tuple(FORMATS)
-
-    def label(self, name: str) -> str:
-        return name.upper()
+    words = {name: name.upper() for name in FORMATS}
 
 
 class _Id(admin.SimpleListFilter):
     """By the id of a row that the user sees; an address may name one that is not offered."""
-
-    def number(self) -> int | None:
-        text = str(self.value() or "")
-        return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
 
     def has_output(self) -> bool:
         return len(self.lookup_choices) > 1
@@ -69,8 +49,7 @@ class _Id(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if not self.value():
             return queryset
-        number = self.number()
-        return queryset.none() if number is None else queryset.filter(self.condition(request, number))
+        return queryset.filter(self.condition(request, ids.number(self.value())))
 
     def condition(self, request: HttpRequest, number: int) -> Q:
         raise NotImplementedError

@@ -16,7 +16,7 @@ from exports.models import Operation
 from exports.services.operations import changing, deleting, reading, recording
 from taskexport.errors import AppError
 from taskexport.screens import Screen, badge
-from taskexport.staff import OrganizationFilter, may_in
+from taskexport.staff import OrganizationFilter, WordsFilter, may_in
 from tasks import access
 from tasks.access import Action
 
@@ -31,28 +31,18 @@ ENTITIES_SHOWN = 20
 KINDS = {"task": "operation", "export_job": "export", "export_file": "file", "import": "import", "upload": "upload"}
 
 
-class StatusFilter(admin.SimpleListFilter):
+class StatusFilter(WordsFilter):
     """By our own words; foreign handlers may have others."""
 
     title, parameter_name = "status", "status"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
-        return [(word, shown.lower()) for word, (shown, _) in STATUSES.items()]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(status=self.value()) if self.value() else queryset
+    words = {word: shown.lower() for word, (shown, _) in STATUSES.items()}
 
 
-class HandlerFilter(admin.SimpleListFilter):
+class HandlerFilter(WordsFilter):
     """By what runs."""
 
     title, parameter_name = "what", "handler"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
-        return list(WORDS.items())
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(handler=self.value()) if self.value() else queryset
+    words = WORDS
 
 
 class HiddenFilter(admin.SimpleListFilter):
@@ -96,7 +86,7 @@ class OperationAdmin(Screen):
 
     @admin.display(description="by")
     def made_by(self, operation: Operation) -> str:
-        return str(operation.user) if operation.user else "the service"
+        return str(operation.user or "the service")
 
     @admin.display(description="made (UTC)", ordering="created_at")
     def made_at(self, operation: Operation) -> str:

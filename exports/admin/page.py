@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 
 from exports.admin import curl, shown, timeline
+from exports.admin.deliveries import shown as deliveries
 from exports.datasets import Spec
 from exports.models import Delivery, DeliveryKind, ExportJob, Runner
 from exports.services import jobs, specs
@@ -83,7 +84,7 @@ def context(user: Any, job: Any) -> dict[str, Any]:
         "events": [timeline.line(event) for event in job.events.select_related("actor").order_by("pk")[:EVENTS_SHOWN]],
         "attempts": job.attempts.order_by("number"),
         "issues": job.issues.all()[:ISSUES_SHOWN],
-        "deliveries": [(row, _receiver(row)) for row in _deliveries(user, job)],
+        "deliveries": [deliveries.line(row) for row in _deliveries(user, job)],
         "downloads": [(row, shown.person(row.user)) for row in file.downloads.select_related("user")[:DOWNLOADS_SHOWN]] if file else [],
         "verbs": [(name, verb.label) for name, verb in VERBS.items() if may_change and verb.fits(job)],
         "may_make_again": jobs.may_make_again(user, job),
@@ -99,10 +100,6 @@ def _deliveries(user: Any, job: ExportJob) -> QuerySet[Delivery]:
     rows = job.deliveries.select_related("to", "webhook", "destination")
     may_see_all = access.can(user, Action.ADMINISTER, job.organization_id)
     return (rows if may_see_all else rows.filter(kind=DeliveryKind.MAIL))[:DELIVERIES_SHOWN]
-
-
-def _receiver(delivery: Delivery) -> str:
-    return str(delivery.to or delivery.webhook or delivery.destination or "–")
 
 
 def _option(value: Any) -> str:

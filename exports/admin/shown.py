@@ -83,8 +83,8 @@ def _left(seconds: float) -> str:
 
 
 def state_of(job: Any) -> dict[str, Any]:
-    """The same of a job of `jobs.visible`, whose pace nobody asked for."""
-    return state({name: getattr(job, name) for name in ("pk", "name", "status", "rows_done", "rows_total", "error")})
+    """The same of a job whose pace nobody asked for; its progress too, where it is of `jobs.visible`."""
+    return state({name: getattr(job, name, None) for name in ("pk", "name", "status", "rows_done", "rows_total", "error")})
 
 
 def states(user: Any, ids: list[Any]) -> list[dict[str, Any]]:

@@ -66,7 +66,7 @@ def checked(wanted: Any, dataset: Dataset, at: str = "columns") -> tuple[dict[st
                 refuse.add(f"{at}[{number}].title", f"Another column has the title {found['title']!r} already; give this one another title.")
             frozen.append(found)
     if refuse.errors:
-        raise Invalid("; ".join(f"{error.field}: {error.detail}" for error in refuse.errors), fields=refuse.errors)
+        raise Invalid.all(refuse.errors)
     return tuple(frozen)
 
 

@@ -101,5 +101,5 @@ def checked(tree: Any, dataset: Dataset, *, now: datetime | None, zone: str, at:
     check = _Check(dataset, now, zone)
     frozen = check.node(tree, at, 1)
     if check.errors:
-        raise Invalid("; ".join(f"{error.field}: {error.detail}" for error in check.errors), fields=check.errors)
+        raise Invalid.all(check.errors)
     return frozen

@@ -25,7 +25,7 @@ def checked_sort(wanted: Any, dataset: Dataset, at: str = "sort") -> list[dict[s
         elif each.get("direction", "asc") not in DIRECTIONS:
             errors.append(FieldError(f"{at}[{number}].direction", "invalid", f"Write one of: {', '.join(DIRECTIONS)}."))
     if errors:
-        raise Invalid("; ".join(f"{error.field}: {error.detail}" for error in errors), fields=errors)
+        raise Invalid.all(errors)
     return [{"column": each["column"], "direction": each.get("direction", "asc")} for each in wanted]
 
 

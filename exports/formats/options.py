@@ -34,7 +34,7 @@ def settled(declared: dict[str, Option], given: dict[str, Any]) -> dict[str, Any
         elif not option.choices and not isinstance(value, bool):
             errors.append(FieldError(f"options.{key}", "invalid", "Write true or false."))
     if errors:
-        raise Invalid("; ".join(f"{error.field}: {error.detail}" for error in errors), fields=errors)
+        raise Invalid.all(errors)
     values: dict[str, Any] = {key: option.default for key, option in declared.items()}
     for key, option in declared.items():
         values |= option.presets.get(given.get(key, option.default), {})

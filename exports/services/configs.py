@@ -14,7 +14,7 @@ from exports.datasets import CONFIGS, DATASETS, chosen
 from exports.models import ExportConfig
 from exports.services import segments
 from exports.services.holding import hold
-from taskexport.errors import AppError, Conflict, FieldError, Invalid, NotFound
+from taskexport.errors import Conflict, FieldError, Invalid, NotFound
 from tasks import access
 from tasks.access import Action
 from tasks.models import Organization, User
@@ -41,8 +41,16 @@ def visible(user: Any, organization: Organization) -> QuerySet[ExportConfig]:
     return access.visible_to(rows, user).order_by("name", "pk")
 
 
+def find(user: Any, config_id: int) -> ExportConfig:
+    """One visible config, of any organization. Raises NotFound."""
+    found = access.visible_to(ExportConfig.objects.all(), user).filter(pk=config_id).first()
+    if found is None:
+        raise NotFound("There is no such export config.")
+    return found
+
+
 def get(user: Any, organization: Organization, config_id: Any) -> ExportConfig:
-    """One visible config. Raises NotFound."""
+    """One visible config of this organization. Raises NotFound."""
     found = None
     if type(config_id) is int and 0 < config_id < 2**63:
         found = visible(user, organization).filter(pk=config_id).first()
@@ -69,7 +77,7 @@ def create(user: User, organization: Organization, values: dict[str, Any]) -> Ex
             hold(checked["segment"])
             return ExportConfig.objects.create(organization=organization, created_by=user, **checked)
     except IntegrityError:
-        raise _taken() from None
+        raise Conflict.name_taken("config") from None
 
 
 def update(user: User, config: ExportConfig, values: dict[str, Any], *, version: int | None = None) -> ExportConfig:
@@ -88,12 +96,12 @@ def update(user: User, config: ExportConfig, values: dict[str, Any], *, version:
             if changed and config.schedules.exclude(dataset=checked["dataset"]).exists():  # only now: whoever makes one holds the config
                 raise Invalid.field("dataset", "Scheduled tasks use this config for other data; save another one.")
     except IntegrityError:
-        raise _taken() from None
+        raise Conflict.name_taken("config") from None
     found = ExportConfig.objects.select_related("segment").filter(pk=config.pk).first()
     if found is None:
         raise NotFound("There is no such export config.")
     if not changed:
-        raise Conflict(f"The config is at version {found.version} now. Read it again.", code="stale_version")
+        raise Conflict.stale("config", found.version)
     return found
 
 
@@ -127,11 +135,6 @@ def as_wish(config: ExportConfig) -> dict[str, Any]:
         "date_format": config.date_format,
         **({"filter": config.filter} if config.filter is not None else {}),
     }
-
-
-def _taken() -> AppError:
-    error = FieldError("name", "taken", "Another config of the organization has this name; choose another.")
-    return Conflict(f"name: {error.detail}", code="name_taken", fields=[error])
 
 
 def _checked(organization: Organization, values: dict[str, Any]) -> dict[str, Any]:
@@ -170,5 +173,5 @@ def _checked(organization: Organization, values: dict[str, Any]) -> dict[str, An
     if segment is not None and dataset in DATASETS and segment.dataset != dataset:
         reject("segment", f"The segment is one of {segment.dataset}, the config one of {dataset}.")
     if errors:
-        raise Invalid("; ".join(f"{error.field}: {error.detail}" for error in errors), fields=errors)
+        raise Invalid.all(errors)
     return found

@@ -18,10 +18,11 @@ from exports.formats import FORMATS, stem
 from exports.formats.base import Target
 from exports.formats.issues import Issues
 from exports.models import ExportFile
-from exports.services import files, jobs, receipts, specs
+from exports.services import files, filing, jobs, specs
 from exports.services.jobs import Claim
 from exports.services.runner import TAKEN, Spooled, describe, receipt_of
 from exports.services.supervising import Pulse, Stopped, insist, supervised, worker_name
+from taskexport import ids
 from taskexport.errors import Forbidden, Invalid
 from taskexport.logs import where
 from tasks import access
@@ -54,8 +55,7 @@ def find_scope(user: User, org_id: str, platform_id: str | None) -> Scope:
     if not mine.exists():
         raise Forbidden("Only the owner of a platform may export directly.")
     if platform_id is not None:
-        is_number = platform_id.isascii() and platform_id.isdecimal() and len(platform_id) < 19
-        mine = mine.filter(pk=int(platform_id)) if is_number else mine.none()
+        mine = mine.filter(pk=ids.number(platform_id))
         if not mine.exists():
             raise Forbidden("You own no such platform.")
     within = Organization.objects.filter(platform__in=mine.values("pk"))
@@ -162,19 +162,9 @@ class Stream:
         if self._scope.organization is None:
             uuids = Organization.objects.filter(pk__in=self._scope.organization_ids).order_by("pk").values_list("uuid", flat=True)
             receipt["organizations"] = [str(uuid) for uuid in uuids]
-        return ExportFile(
-            job=self._claim.job,
-            attempt=self._claim.attempt.number,
-            key=self._claim.attempt.key_prefix + files.NOT_KEPT,
-            name=self.name,
-            content_type=MEDIA_TYPE,
-            size=spooled.size,
-            sha256=spooled.sha256,
-            rows=spooled.written,
-            receipt=receipts.sign(receipt),
-            expires_at=now,
-            deleted_at=now,
-        )
+        file = filing.row(self._claim, receipt, self._claim.attempt.key_prefix + files.NOT_KEPT, MEDIA_TYPE, now)
+        file.deleted_at = now
+        return file
 
     def _fail(self, code: str, error: str) -> None:
         """Says how it ended; where the database is away, the lapsing lease will."""

@@ -16,11 +16,11 @@ from exports.cells import Form, Kind, Style
 from exports.datasets import DATASETS, Column, Dataset, Spec
 from exports.models import ExportJob
 from exports.states import JobStatus
+from taskexport import ids
 from taskexport.errors import NotFound
 from tasks.models import Task
 
 LONGEST_SHOWN = 200  # characters of a value
-LONGEST_ID = 18  # digits of a bigint that never overflows
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,7 @@ def _meets_all(spec: Spec, task: Task) -> Reason:
 
 def _find(job: ExportJob, name: str) -> Task:
     rows = Task.objects.filter(organization=job.organization_id)
-    task = rows.filter(pk=int(name)).first() if name.isascii() and name.isdecimal() and len(name) <= LONGEST_ID else None
-    task = task or rows.filter(external_id=name).first()
+    task = rows.filter(pk=ids.number(name)).first() or rows.filter(external_id=name).first()
     if task is None:
         raise NotFound("There is no such task.")
     return task

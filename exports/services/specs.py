@@ -110,7 +110,7 @@ def make(
         except Invalid as error:
             errors.extend(error.fields)
     if errors:
-        raise Invalid("; ".join(f"{error.field}: {error.detail}" for error in errors), fields=errors)
+        raise Invalid.all(errors)
     start, end = moments["creation_start_date"], moments["creation_end_date"]
     spec = Spec(
         dataset=dataset,

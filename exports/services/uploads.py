@@ -22,9 +22,8 @@ from django.conf import settings
 from exports import storage
 from exports.datasets import Spec
 from exports.formats import content_type, stem
-from exports.models import ExportFile, ExportJob
-from exports.services import jobs, limits, receipts, specs
-from exports.services.jobs import Claim
+from exports.models import ExportJob
+from exports.services import filing, jobs, limits, receipts
 from taskexport.errors import Conflict, Invalid, NotFound, TooLarge, Unavailable, WrongType
 from tasks.models import User
 
@@ -104,18 +103,10 @@ def finish(user: User, job: ExportJob, spool: Spool, version_rev: str | None = N
     name = f"{stem(job.pk)}.{EXTENSION}"
     # A key of its own: two uploads for one attempt must not meet in the storage.
     key = f"{claim.attempt.key_prefix}/{secrets.token_hex(4)}-{name}"
-    file = ExportFile(
-        job=job,
-        attempt=claim.attempt.number,
-        key=key,
-        name=name,
-        content_type=content_type(EXTENSION),
-        size=spool.size,
-        sha256=spool.sha256,
-        rows=rows,
-        receipt=receipts.sign(_receipt(user, claim, spec, spool, name, rows)),
-        expires_at=limits.expiry(job.organization),
-    )
+    # As of a file of ours, but for what only whoever made it knows: its columns, its moment, what was counted.
+    uploaded = {"by": user.pk, "name": spool.name, "at": datetime.now(UTC).isoformat()}
+    receipt = filing.facts(claim, spec, name, spool.size, spool.sha256, rows) | {"uploaded": uploaded}
+    file = filing.row(claim, receipt, key, content_type(EXTENSION), limits.expiry(job.organization))
     with _disk_faults():
         storage.put(spool.path, key)
     try:
@@ -123,28 +114,6 @@ def finish(user: User, job: ExportJob, spool: Spool, version_rev: str | None = N
     except (Conflict, NotFound):  # cancelled, given up, or published by another upload meanwhile
         storage.delete(key)
         raise
-
-
-def _receipt(user: User, claim: Claim, spec: Spec, spool: Spool, name: str, rows: int) -> dict[str, Any]:
-    """As of a file of ours, but for what only whoever made it knows: its columns, its moment, what was counted."""
-    job = claim.job
-    return {
-        "receipt_version": receipts.RECEIPT_VERSION,
-        "job": str(job.pk),
-        "attempt": claim.attempt.number,
-        "organization": str(job.organization.uuid) if job.organization else None,
-        "requested_by": job.created_by_id,
-        "uploaded": {"by": user.pk, "name": spool.name, "at": datetime.now(UTC).isoformat()},
-        "file": name,
-        "format": spec.format,
-        "size": spool.size,
-        "sha256": spool.sha256,
-        "rows_written": rows,
-        "filter_in_words": specs.in_words(spec),
-        "spec": spec.to_json(),
-        "spec_version": spec.spec_version,
-        "timezone": spec.timezone,
-    }
 
 
 # -- What is in it -------------------------------------------------------------------------------------------------

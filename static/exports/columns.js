@@ -124,13 +124,13 @@ export function columnPicker(root, { columns, openKeys, offered, onchange }) {
   const own = el("div", { class: "own-key" });
   root.replaceChildren(
     el("div", { class: "picker" },
-      el("div", { class: "picker-chosen" }, el("h3", {}, "In the file"), summary, general, list,
+      el("div", {}, el("h3", {}, "In the file"), summary, general, list,
         el("div", { class: "group-foot" }, button("Take all columns out", "Take all out", () => {
           chosen = [];
           changed("All columns taken out.");
           search.focus();
         }, { class: "link", "data-remove-all": true }))),
-      el("div", { class: "picker-there" }, el("h3", {}, "There are"), search, there, own,
+      el("div", {}, el("h3", {}, "There are"), search, there, own,
         el("div", { class: "group-foot" },
           made,
           button("Add all columns", "+ All", addAll, { class: "link", "data-add-all": true })))),
@@ -163,7 +163,7 @@ export function columnPicker(root, { columns, openKeys, offered, onchange }) {
           button(`Add ${title}${keys.has(key) ? " once more" : ""}`, null, () => add({ key, title }), { "data-add": key, class: keys.has(key) ? "there chosen" : "there" }))),
     );
     fitting.forEach(({ key, title, group }, number) => {
-      const parts = [el("span", { class: "mark", "aria-hidden": "true" }, keys.has(key) ? "✓" : "+"), el("span", { class: "there-title" }, title)];
+      const parts = [el("span", { class: "mark", "aria-hidden": "true" }, keys.has(key) ? "✓" : "+"), el("span", {}, title)];
       if (title !== key && !group) parts.push(el("span", { class: "quiet" }, key));
       there.children[number].firstElementChild.append(...parts);
     });

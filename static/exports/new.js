@@ -255,6 +255,5 @@ function start() {
     changed();
   }
 
-  form.classList.add("scripted");
   begin();
 }

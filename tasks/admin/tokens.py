@@ -14,8 +14,9 @@ from django.shortcuts import redirect
 from django.urls import URLPattern
 from django.utils import timezone
 
+from taskexport import ids
 from taskexport.errors import AppError
-from taskexport.screens import AskingForm, Screen, badge, number
+from taskexport.screens import AskingForm, Screen, badge
 from tasks import tokens
 from tasks.access import Action
 from tasks.models import AccessToken, Role
@@ -75,7 +76,7 @@ class AccessTokenAdmin(Screen):
         return tokens.visible(request.user)
 
     def find(self, request: HttpRequest, key: Any) -> Any:
-        return tokens.get(request.user, number(key))
+        return tokens.get(request.user, ids.number(key))
 
     def lookup_allowed(self, lookup: str, value: Any, request: Any = None) -> bool:
         return not lookup.startswith("secret") and super().lookup_allowed(lookup, value, request)

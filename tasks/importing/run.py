@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from django.db import connection, transaction
 
+from taskexport import ids
 from taskexport.errors import FieldError, Invalid, NotFound
 from tasks.importing import cells
 from tasks.importing.load import load
@@ -78,8 +79,8 @@ def find_organization(name: str) -> Organization:
     """The organization of this id, uuid or slug, whoever asks. Raises NotFound."""
     text = name.strip()
     found = Organization.objects.filter(slug=text).first()
-    if found is None and text.isascii() and text.isdecimal() and len(text) < 19:
-        found = Organization.objects.filter(pk=int(text)).first()
+    if found is None and (number := ids.number(text)):
+        found = Organization.objects.filter(pk=number).first()
     if found is None:
         try:
             found = Organization.objects.filter(uuid=uuid.UUID(text)).first()

@@ -15,8 +15,9 @@ from django.urls import URLPattern
 from exports.admin.deliveries import shown
 from exports.models import Destination
 from exports.services.deliveries import destinations, reading
+from taskexport import ids
 from taskexport.errors import AppError, Forbidden, NotFound
-from taskexport.screens import AskingForm, Screen, badge, number
+from taskexport.screens import AskingForm, Screen, badge
 from tasks.access import Action
 
 SCHEDULES_SHOWN = 50
@@ -71,7 +72,7 @@ class DestinationAdmin(Screen):
 
     def find(self, request: HttpRequest, key: Any) -> Any:
         try:
-            return destinations.get(request.user, number(key))
+            return destinations.get(request.user, ids.number(key))
         except Forbidden:
             raise NotFound("There is no such destination.") from None
 

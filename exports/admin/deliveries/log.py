@@ -16,31 +16,21 @@ from exports.models import Delivery, DeliveryKind, DeliveryState
 from exports.services.deliveries import reading
 from taskexport.errors import AppError, Forbidden, NotFound
 from taskexport.screens import Screen
-from taskexport.staff import OrganizationFilter
+from taskexport.staff import OrganizationFilter, WordsFilter
 from tasks.access import Action
 
 AT_ONCE = 200  # sent again by one press of a button
 TRIES_SHOWN = 100
 
 
-class _Choices(admin.SimpleListFilter):
-    words: dict[str, str] = {}
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
-        return [(str(value), word) for value, word in self.words.items()]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(**{str(self.parameter_name): self.value()}) if self.value() else queryset
-
-
-class StateFilter(_Choices):
+class StateFilter(WordsFilter):
     """By whether it has arrived; what was given up is the dead letters."""
 
     title, parameter_name = "state", "state"
     words = {DeliveryState.PENDING: "waiting", DeliveryState.SENT: "delivered", DeliveryState.DEAD: "given up (dead letters)"}
 
 
-class KindFilter(_Choices):
+class KindFilter(WordsFilter):
     """By the way it goes."""
 
     title, parameter_name = "way", "kind"

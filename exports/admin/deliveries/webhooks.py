@@ -17,8 +17,9 @@ from django.urls import URLPattern
 from exports.admin.deliveries import shown
 from exports.models import DeliveryState, Event, Webhook
 from exports.services.deliveries import reading, webhooks
+from taskexport import ids
 from taskexport.errors import AppError, Forbidden, NotFound
-from taskexport.screens import AskingForm, Screen, badge, number
+from taskexport.screens import AskingForm, Screen, badge
 from tasks.access import Action
 
 WHY = "Whoever takes the calls checks their signature with it. Keep it where other secrets are kept."
@@ -83,7 +84,7 @@ class WebhookAdmin(Screen):
 
     def find(self, request: HttpRequest, key: Any) -> Any:
         try:
-            return webhooks.get(request.user, number(key))
+            return webhooks.get(request.user, ids.number(key))
         except Forbidden:
             raise NotFound("There is no such webhook.") from None
 

@@ -109,7 +109,7 @@ def checked(user: User, choices: dict[str, Any], *, now: datetime | None = None)
     except Invalid as error:
         errors += error.fields
     if errors:
-        raise Invalid("; ".join(f"{error.field}: {error.detail}" for error in errors), fields=errors)
+        raise Invalid.all(errors)
     return Asked(organization, config, segment, wish)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import uuid
 import zoneinfo
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,10 +12,11 @@ from django.utils import timezone
 
 from exports.admin.new import asked
 from exports.datasets import CONFIGS, Spec, chosen
-from exports.models import ExportConfig, ExportJob
-from exports.services import jobs, segments, specs
+from exports.models import ExportJob
+from exports.services import configs, jobs, segments, specs
+from taskexport import ids
 from taskexport.api.strict import decoded
-from taskexport.errors import Invalid, NotFound
+from taskexport.errors import Invalid
 from taskexport.staff import handed_over
 from tasks import access
 from tasks.access import Action
@@ -57,11 +57,9 @@ def _linked(request: Any) -> Any:
     if "spec" in query:
         return decoded(query["spec"].encode("utf-8", "surrogatepass"))
     if "from_job" in query:
-        return of_job(jobs.get(user, _uuid(query["from_job"])))
+        return of_job(jobs.get(user, query["from_job"]))
     if "config" in query:
-        config = access.visible_to(ExportConfig.objects.all(), user).filter(pk=_number(query["config"])).first()
-        if config is None:
-            raise NotFound("There is no such export config.")
+        config = configs.find(user, ids.number(query["config"]))
         return {"organization": config.organization_id, "dataset": config.dataset, "config_id": config.pk, "window": "all"}
     if "segment" in query:
         segment = segments.get(user, query["segment"])
@@ -108,19 +106,6 @@ def bounds_of(spec: Spec) -> dict[str, str]:
                 return dict(zip(asked.BOUNDS, (first.isoformat(), last.isoformat()), strict=True))
     ends = (start, behind - timedelta(microseconds=1))
     return dict(zip(asked.BOUNDS, (end.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z") for end in ends), strict=True))
-
-
-def _uuid(text: str) -> uuid.UUID:
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        raise NotFound("There is no such export job.") from None
-
-
-def _number(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or len(text) > 18:
-        raise Invalid.field("config", "Write the id of a config.")
-    return int(text)
 
 
 def kept(request: HttpRequest) -> dict[str, Any]:

@@ -17,9 +17,10 @@ from exports.admin.new import asked, making, offered
 from exports.admin.new.views import OFFERED_URL, PREFLIGHT_URL, placed
 from exports.datasets import DATASETS
 from exports.services import preflight, specs
+from taskexport import ids
 from taskexport.api.strict import decoded
 from taskexport.errors import AppError, FieldError, Invalid, NotFound
-from taskexport.screens import Screen, number
+from taskexport.screens import Screen
 from taskexport.staff import may_in
 from tasks import access
 from tasks.access import Action
@@ -190,7 +191,7 @@ def _plain(request: HttpRequest) -> dict[str, Any]:
     found: dict[str, Any] = {name: text.replace("\r\n", "\n") for name, text in sent.items()}
     for name in ("organization", "version", "segment_id"):
         if name in request.POST:
-            found[name] = number(request.POST[name]) or None
+            found[name] = ids.number(request.POST[name]) or None
     return found
 
 

@@ -13,8 +13,8 @@ from exports.admin.saved.base import SavedScreen, matching
 from exports.datasets import DATASETS, Spec
 from exports.models import ExportConfig
 from exports.services import configs, segments, specs
+from taskexport import ids
 from taskexport.errors import AppError, Invalid, NotFound
-from taskexport.screens import number
 from tasks import access
 from tasks.access import Action
 from tasks.models import Organization
@@ -41,7 +41,7 @@ class ExportConfigAdmin(SavedScreen):
         return rows.annotate(uses=Count("schedules"))
 
     def find(self, request: HttpRequest, key: Any) -> Any:
-        found = self.get_queryset(request).filter(pk=number(key)).first()
+        found = self.get_queryset(request).filter(pk=ids.number(key)).first()
         if found is None:
             raise NotFound("There is no such export config.")
         return found

@@ -15,8 +15,8 @@ from exports.admin.saved.base import MOST_USES, SavedScreen, matching
 from exports.datasets import DATASETS
 from exports.models import Segment
 from exports.services import segments
+from taskexport import ids
 from taskexport.errors import AppError, Invalid, NotFound
-from taskexport.screens import number
 from tasks import access
 from tasks.access import Action
 from tasks.models import Organization
@@ -42,7 +42,7 @@ class SegmentAdmin(SavedScreen):
         )
 
     def find(self, request: HttpRequest, key: Any) -> Any:
-        found = self.get_queryset(request).filter(pk=number(key)).first()
+        found = self.get_queryset(request).filter(pk=ids.number(key)).first()
         if found is None:
             raise NotFound("There is no such segment.")
         return found

@@ -13,7 +13,6 @@ where one fits, and else the person chooses.
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -22,15 +21,13 @@ from django.http import HttpRequest
 
 from exports.datasets import CONFIGS, DATASETS, Spec
 from exports.formats import FORMATS
-from exports.models import ExportConfig, ExportJob, Segment
-from exports.services import jobs, specs
+from exports.models import ExportConfig, ExportJob
+from exports.services import configs, jobs, segments, specs
 from exports.services.schedules import windows
-from taskexport.errors import NotFound
+from taskexport import ids
 from taskexport.staff import handed_over
-from tasks import access
 
 LEFT_OUT = {"sort": "the order of its rows", "date_format": "its date format"}
-MOST_DIGITS = 18
 
 
 @dataclass(frozen=True)
@@ -47,17 +44,17 @@ def beginning(request: HttpRequest) -> Beginning:
     """What the address asks for. Raises NotFound, AppError for a job of another release."""
     query, user = request.GET, request.user
     if "from_job" in query:
-        return of_job(jobs.get(user, _uuid(query["from_job"])))
+        return of_job(jobs.get(user, query["from_job"]))
     draft = handed_over(request)
     if draft is not None:
         return of_choices(draft)
     if "config" in query:
-        config = _visible(ExportConfig, query["config"], user)
+        config = configs.find(user, ids.number(query["config"]))
         return Beginning(config.organization_id, {"name": config.name, "what": f"config-{config.pk}", "timezone": config.timezone})
     if "segment" in query:
-        segment = _visible(Segment, query["segment"], user)
+        segment = segments.get(user, query["segment"])
         return Beginning(segment.organization_id, {"name": segment.name, "what": f"all-{segment.dataset}", "rows": f"segment-{segment.pk}"})
-    return Beginning(_number(query.get("organization", "")))
+    return Beginning(ids.number(query.get("organization", "")) or None)
 
 
 def of_job(job: ExportJob) -> Beginning:
@@ -120,7 +117,7 @@ def of_choices(choices: dict[str, Any]) -> Beginning:
     notes += [f"A schedule does not keep {word}." for name, word in LEFT_OUT.items() if choices.get(name) and choices[name] != "iso"]
     if known.get("format") not in FORMATS:
         known.pop("format", None)
-    return Beginning(_number(str(choices.get("organization") or "")), known, carried, tuple(notes))
+    return Beginning(ids.number(choices.get("organization")) or None, known, carried, tuple(notes))
 
 
 def _window(spec: Spec, made_at: datetime) -> str:
@@ -131,21 +128,3 @@ def _window(spec: Spec, made_at: datetime) -> str:
             return name
     ever = specs.make({"org_name": "x", "name": "x", "type": "basic", **specs.EVER}).spec
     return "all" if (spec.created_from, spec.created_before) == (ever.created_from, ever.created_before) else ""
-
-
-def _visible(model: Any, text: str, user: Any) -> Any:
-    found = access.visible_to(model.objects.all(), user).filter(pk=_number(text)).first()
-    if found is None:
-        raise NotFound(f"There is no such {'config' if model is ExportConfig else 'segment'}.")
-    return found
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS else None
-
-
-def _uuid(text: str) -> uuid.UUID:
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        raise NotFound("There is no such export job.") from None

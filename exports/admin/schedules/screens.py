@@ -17,9 +17,10 @@ from exports.admin.schedules import page, prefill, shown
 from exports.admin.schedules.form import FIELDS, ScheduleForm, TimingForm
 from exports.models import ExportSchedule, Kind
 from exports.services.schedules import keeping, reading, words
+from taskexport import ids
 from taskexport.errors import AppError, Invalid
-from taskexport.screens import Screen, number
-from taskexport.staff import OrganizationFilter, may_in
+from taskexport.screens import Screen
+from taskexport.staff import OrganizationFilter, WordsFilter, may_in
 from tasks import access
 from tasks.access import Action
 from tasks.models import Organization
@@ -49,17 +50,12 @@ class StateFilter(admin.SimpleListFilter):
         return queryset.filter(**conditions.get(self.value(), {}))
 
 
-class KindFilter(admin.SimpleListFilter):
+class KindFilter(WordsFilter):
     """By its repetition."""
 
     title = "repetition"
     parameter_name = "kind"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
-        return [(str(kind), str(kind)) for kind in Kind.values]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(kind=self.value()) if self.value() else queryset
+    words = {str(kind): str(kind) for kind in Kind.values}
 
 
 @admin.register(ExportSchedule)
@@ -83,7 +79,7 @@ class ExportScheduleAdmin(Screen):
         return reading.with_state(keeping.visible(request.user))
 
     def find(self, request: HttpRequest, key: Any) -> Any:
-        return reading.one(request.user, number(key))
+        return reading.one(request.user, ids.number(key))
 
     # -- The list --------------------------------------------------------------------------------------------------
     @admin.display(description="state")
@@ -145,7 +141,7 @@ class ExportScheduleAdmin(Screen):
             messages.error(request, error.message)
             begun = prefill.Beginning()
         offered = access.organizations(request.user, Action.ADMINISTER).order_by("name", "pk")
-        asked = begun.organization or number(request.POST.get("organization", 0))
+        asked = begun.organization or ids.number(request.POST.get("organization", 0))
         organization = offered.filter(pk=asked).first() if asked else None
         if organization is None:
             choices = list(offered[:MOST_ORGANIZATIONS])

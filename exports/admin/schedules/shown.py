@@ -89,7 +89,7 @@ def event(line: ScheduleEvent, zone: str) -> dict[str, str]:
     return {
         "at": local(line.at, zone),
         "what": line.get_kind_display().capitalize(),
-        "who": str(line.actor) if line.actor else "the service",
+        "who": str(line.actor or "the service"),
         "detail": line.detail,
         "tone": {"paused": "wait", "resumed": "ok", "created": "ok"}.get(line.kind, ""),
     }

@@ -11,7 +11,6 @@ from rest_framework import serializers
 from taskexport.api.calls import ORGANIZATION_HEADER
 from taskexport.api.strict import whole_number
 from taskexport.api.views import documented_errors, number_parameter
-from taskexport.errors import NotFound
 
 TAG = "deliveries"
 PER_PAGE, PER_PAGE_MOST, PAGE_MOST = 50, 200, 1000
@@ -57,10 +56,3 @@ def page_of(rows: QuerySet[Any], query: dict[str, str]) -> tuple[list[Any], dict
     page, size = whole_number(query, "page", 1, PAGE_MOST), whole_number(query, "per_page", PER_PAGE, PER_PAGE_MOST)
     total = rows.order_by().values("pk")[:COUNTED].count()
     return list(rows[(page - 1) * size : page * size]), {"page": page, "per_page": size, "total": total}
-
-
-def identifier(text: str) -> int:
-    """An id in a path. Raises NotFound."""
-    if not (text.isascii() and text.isdecimal() and len(text) < 19):
-        raise NotFound("There is nothing here.")
-    return int(text)

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from exports.api.deliveries import base
 from exports.models import Delivery, DeliveryKind, DeliveryState
 from exports.services.deliveries import reading
+from taskexport import ids
 from taskexport.api.calls import organization_of, stamp, user_of
 from taskexport.api.strict import parse_query
 from taskexport.api.views import ContractView, route
@@ -131,9 +132,9 @@ class DeliveryListView(ContractView):
             except ValueError:
                 raise Invalid.field("job", "Write a job's id.") from None
         if "webhook" in query:
-            if not (query["webhook"].isascii() and query["webhook"].isdecimal() and len(query["webhook"]) < 19):
+            named["webhook"] = ids.number(query["webhook"])
+            if not named["webhook"]:
                 raise Invalid.field("webhook", "Write a webhook's id.")
-            named["webhook"] = int(query["webhook"])
         found, meta = base.page_of(rows.filter(**named), query)
         return Response({"deliveries": [present(each) for each in found], "meta": meta})
 

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from exports.api.deliveries import base
 from exports.models import Destination
 from exports.services.deliveries import destinations
+from taskexport import ids
 from taskexport.api.calls import IDEMPOTENCY_KEY, answer_once, organization_of, stamp, user_of
 from taskexport.api.strict import StrictSerializer, Text, parse_body, parse_query
 from taskexport.api.views import ContractView, etag, require_match, route
@@ -147,7 +148,7 @@ class DestinationView(ContractView):
     @extend_schema(operation_id="read_destination", tags=[base.TAG], responses={200: DestinationAnswer, **base.READ})
     def get(self, request: Request, destination_id: str) -> Response:
         """Read a destination."""
-        destination = destinations.get(request.user, base.identifier(destination_id))
+        destination = destinations.get(request.user, ids.number(destination_id))
         body = {"destination": present(destination)}
         return Response(body, headers={"ETag": etag(body, str(destination.version))})
 
@@ -161,7 +162,7 @@ class DestinationView(ContractView):
     )
     def patch(self, request: Request, destination_id: str) -> Response:
         """Change what the body names of a destination."""
-        destination = destinations.get(request.user, base.identifier(destination_id))
+        destination = destinations.get(request.user, ids.number(destination_id))
         matched = require_match(request, str(destination.version))
         values = parse_body(DestinationChange, request)
         changed = destinations.update(user_of(request), destination, values, version=int(matched) if matched else None)
@@ -170,7 +171,7 @@ class DestinationView(ContractView):
     @extend_schema(operation_id="delete_destination", tags=[base.TAG], responses={204: None, **base.DELETE})
     def delete(self, request: Request, destination_id: str) -> Response:
         """Delete a destination with its deliveries; not while a schedule copies there. What was copied stays."""
-        destinations.delete(user_of(request), destinations.get(request.user, base.identifier(destination_id)))
+        destinations.delete(user_of(request), destinations.get(request.user, ids.number(destination_id)))
         return Response(status=204)
 
 
@@ -180,7 +181,7 @@ class DestinationTestView(ContractView):
     @extend_schema(operation_id="test_destination", tags=[base.TAG], request=None, responses={200: DestinationTest, **base.MOVE})
     def post(self, request: Request, destination_id: str) -> Response:
         """Write a small object to a destination and delete it again; the answer says what is wrong."""
-        destination = destinations.get(request.user, base.identifier(destination_id))
+        destination = destinations.get(request.user, ids.number(destination_id))
         if request.data != {}:
             raise Invalid("This call has no body.", code="invalid_json")
         said = destinations.test(user_of(request), destination)

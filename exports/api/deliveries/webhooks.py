@@ -14,6 +14,7 @@ from exports.api.deliveries import base
 from exports.api.deliveries.deliveries import DeliveryAnswer, present_delivery
 from exports.models import Webhook
 from exports.services.deliveries import webhooks
+from taskexport import ids
 from taskexport.api.calls import IDEMPOTENCY_KEY, answer_once, organization_of, stamp, user_of
 from taskexport.api.strict import StrictSerializer, Text, parse_body, parse_query
 from taskexport.api.views import ContractView, etag, require_match, route
@@ -161,7 +162,7 @@ class WebhookView(ContractView):
     @extend_schema(operation_id="read_webhook", tags=[base.TAG], responses={200: WebhookAnswer, **base.READ})
     def get(self, request: Request, webhook_id: str) -> Response:
         """Read a webhook."""
-        hook = webhooks.get(request.user, base.identifier(webhook_id))
+        hook = webhooks.get(request.user, ids.number(webhook_id))
         body = {"webhook": present(hook)}
         return Response(body, headers={"ETag": etag(body, str(hook.version))})
 
@@ -175,7 +176,7 @@ class WebhookView(ContractView):
     )
     def patch(self, request: Request, webhook_id: str) -> Response:
         """Change what the body names of a webhook."""
-        hook = webhooks.get(request.user, base.identifier(webhook_id))
+        hook = webhooks.get(request.user, ids.number(webhook_id))
         matched = require_match(request, str(hook.version))
         values = parse_body(WebhookChange, request)
         changed = webhooks.update(user_of(request), hook, values, version=int(matched) if matched else None)
@@ -184,7 +185,7 @@ class WebhookView(ContractView):
     @extend_schema(operation_id="delete_webhook", tags=[base.TAG], responses={204: None, **base.DELETE})
     def delete(self, request: Request, webhook_id: str) -> Response:
         """Delete a webhook with its deliveries."""
-        webhooks.delete(user_of(request), webhooks.get(request.user, base.identifier(webhook_id)))
+        webhooks.delete(user_of(request), webhooks.get(request.user, ids.number(webhook_id)))
         return Response(status=204)
 
 
@@ -194,7 +195,7 @@ class WebhookTestView(ContractView):
     @extend_schema(operation_id="test_webhook", tags=[base.TAG], request=None, responses={200: DeliveryAnswer, **base.MOVE})
     def post(self, request: Request, webhook_id: str) -> Response:
         """Call a webhook now with a `webhook.test`, once; the delivery in the answer says how that went."""
-        hook = webhooks.get(request.user, base.identifier(webhook_id))
+        hook = webhooks.get(request.user, ids.number(webhook_id))
         _require_empty(request)
         return Response({"delivery": present_delivery(webhooks.test(user_of(request), hook))})
 
@@ -205,7 +206,7 @@ class WebhookSecretView(ContractView):
     @extend_schema(operation_id="rotate_webhook_secret", tags=[base.TAG], request=None, responses={200: WebhookWithSecret, **base.MOVE})
     def post(self, request: Request, webhook_id: str) -> Response:
         """Give a webhook a new secret; for 24 hours its calls are signed with the old one too."""
-        hook = webhooks.get(request.user, base.identifier(webhook_id))
+        hook = webhooks.get(request.user, ids.number(webhook_id))
         _require_empty(request)
         secret = webhooks.rotate_secret(user_of(request), hook)
         return Response({"webhook": present(webhooks.get(request.user, hook.pk)), "secret": secret})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 from rest_framework.request import Request
@@ -11,17 +10,13 @@ from exports.models import ExportFile, ExportJob
 from exports.services import files, jobs
 from exports.states import JobStatus
 from taskexport.api.calls import stamp, user_of
-from taskexport.errors import NotFound
 
 TAG = "export jobs"
 
 
 def find(request: Request, job_id: str) -> ExportJob:
     """The visible job of this id. Raises NotFound."""
-    try:
-        return jobs.get(request.user, uuid.UUID(job_id))
-    except ValueError:
-        raise NotFound("There is no such export job.") from None
+    return jobs.get(request.user, job_id)
 
 
 def present(request: Request, job: ExportJob, *, single: bool = False) -> dict[str, Any]:

@@ -87,11 +87,6 @@ def organization(request: Request, chain: Any, action: Action = Action.READ) -> 
     return organization_of(request, action) if chain is None else access.find_organization(request.user, str(chain), action)
 
 
-def identifier(text: str) -> int:
-    """An id from a path; 0, which nothing has, for anything else."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
-
-
 def renamed(error: Invalid, names: dict[str, str]) -> Invalid:
     """The same refusal with the fields as this contract's bodies have them."""
 

@@ -11,10 +11,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from exports.api.scheduled_tasks import shapes
-from exports.api.scheduled_tasks.base import READ, TAG, ServiceView, identifier, refusals
+from exports.api.scheduled_tasks.base import READ, TAG, ServiceView, refusals
 from exports.api.scheduled_tasks.presenting import present
 from exports.models import ExportSchedule, ScheduleEvent
 from exports.services.schedules import keeping, ledger, pausing, reading
+from taskexport import ids
 from taskexport.api.calls import stamp, user_of
 from taskexport.api.strict import parse_query, whole_number
 from taskexport.api.views import number_parameter, route
@@ -36,7 +37,7 @@ class ScheduledTaskRunsView(ServiceView):
     )
     def get(self, request: Request, schedule_id: str) -> Response:
         """List the next runs of a task in its own zone, with what the clocks do to them; none while it is paused."""
-        schedule = keeping.get(request.user, identifier(schedule_id))
+        schedule = keeping.get(request.user, ids.number(schedule_id))
         count = whole_number(parse_query(request, {"count"}), "count", RUNS, RUNS_MOST)
         runs = [{"at": stamp(run.at), "local": run.local.isoformat(), "change": run.change} for run in keeping.next_runs(schedule, count)]
         return Response({"timezone": schedule.timezone, "runs": runs})
@@ -56,7 +57,7 @@ class ScheduledTaskEventsView(ServiceView):
     )
     def get(self, request: Request, schedule_id: str) -> Response:
         """List what was done to a task, and by whom, newest first."""
-        schedule = keeping.get(request.user, identifier(schedule_id))
+        schedule = keeping.get(request.user, ids.number(schedule_id))
         query = parse_query(request, {"limit", "offset"})
         limit = whole_number(query, "limit", LIMIT, LIMIT_MOST)
         offset = 0 if query.get("offset", "0") == "0" else whole_number(query, "offset", 1, OFFSET_MOST)
@@ -73,7 +74,7 @@ MOVED = {200: shapes.ScheduledTask, **refusals(400, 401, 403, 404, 409, 413, 415
 
 def _move(request: Request, schedule_id: str, move: Callable[[User, ExportSchedule], None]) -> Response:
     """Moves the task, by a call without a body, and answers it as it is then."""
-    schedule = keeping.get(request.user, identifier(schedule_id))
+    schedule = keeping.get(request.user, ids.number(schedule_id))
     if request.data != {}:
         raise Invalid("This call has no body.", code="invalid_json")
     move(user_of(request), schedule)

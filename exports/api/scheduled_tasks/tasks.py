@@ -14,14 +14,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from exports.api.scheduled_tasks import shapes
-from exports.api.scheduled_tasks.base import CHAIN, READ, TAG, WRITE, ServiceView, identifier, organization, refusals, renamed
+from exports.api.scheduled_tasks.base import CHAIN, READ, TAG, WRITE, ServiceView, organization, refusals, renamed
 from exports.api.scheduled_tasks.presenting import LOG_LIMIT, present, state
 from exports.models import ExportFile, ExportSchedule, Kind
 from exports.services import files, segments
 from exports.services.deliveries import links
 from exports.services.schedules import checking, firing, keeping, reading, settling
 from exports.services.schedules.reading import Code
-from taskexport import idempotency
+from taskexport import idempotency, ids
 from taskexport.api.calls import IDEMPOTENCY_KEY, answer_once, user_of
 from taskexport.api.strict import parse_body, parse_query, whole_number
 from taskexport.api.views import etag, number_parameter, require_match, route
@@ -202,7 +202,7 @@ class ScheduledTaskView(ServiceView):
     )
     def get(self, request: Request, schedule_id: str) -> Response:
         """Read a task with its log."""
-        schedule = reading.one(request.user, identifier(schedule_id))
+        schedule = reading.one(request.user, ids.number(schedule_id))
         query = parse_query(request, {"log_limit", "offset"})
         (body,) = present([schedule], whole_number(query, "log_limit", LOG_LIMIT, LOG_LIMIT_MOST), _offset(query, LOG_OFFSET_MOST))
         return Response(body, headers={"ETag": etag(body, str(schedule.version))})
@@ -217,7 +217,7 @@ class ScheduledTaskView(ServiceView):
     )
     def put(self, request: Request, schedule_id: str) -> Response:
         """Say all of a task anew; a paused one runs again."""
-        schedule = keeping.get(request.user, identifier(schedule_id))
+        schedule = keeping.get(request.user, ids.number(schedule_id))
         body = parse_body(shapes.ScheduledTaskChange, request)
         matched = require_match(request, str(schedule.version))
         name, first_run, values = _wished(request, schedule.organization, body, schedule)
@@ -228,7 +228,7 @@ class ScheduledTaskView(ServiceView):
     @extend_schema(operation_id="delete_scheduled_task", tags=[TAG], responses={204: None, **refusals(400, 401, 403, 404, 409, 429)})
     def delete(self, request: Request, schedule_id: str) -> Response:
         """Delete a task and its log; its jobs and their files stay."""
-        keeping.delete(user_of(request), keeping.get(request.user, identifier(schedule_id)))
+        keeping.delete(user_of(request), keeping.get(request.user, ids.number(schedule_id)))
         return Response(status=204)
 
 
@@ -238,7 +238,7 @@ class ScheduledTaskUrlView(ServiceView):
     @extend_schema(operation_id="read_scheduled_task_url", tags=[TAG], responses={200: shapes.ScheduledUrl, **READ, **refusals(409, 410)})
     def get(self, request: Request, schedule_id: str) -> Response:
         """Get a link to the last file, or to what was made again of it, good for an hour, for whoever asked."""
-        schedule: Any = reading.one(request.user, identifier(schedule_id))
+        schedule: Any = reading.one(request.user, ids.number(schedule_id))
         file = ExportFile.objects.select_related("job").filter(pk=schedule.result_id).first()
         if file is None:
             raise Conflict("The task has no result yet.", code="no_result")
@@ -256,7 +256,7 @@ class ScheduledTaskExecuteView(ServiceView):
     )
     def post(self, request: Request, schedule_id: str) -> Response:
         """Run a task now, whatever its time, which stays; wait up to 30 seconds for the end."""
-        schedule = keeping.get(request.user, identifier(schedule_id))
+        schedule = keeping.get(request.user, ids.number(schedule_id))
         if request.data != {}:
             raise Invalid("This call has no body.", code="invalid_json")
         run = firing.execute(user_of(request), schedule)

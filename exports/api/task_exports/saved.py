@@ -118,5 +118,5 @@ def _columns(
         else:
             found.append(column)
     if errors:
-        raise Invalid("; ".join(f"{error.field}: {error.detail}" for error in errors), fields=errors)
+        raise Invalid.all(errors)
     return found

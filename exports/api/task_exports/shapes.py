@@ -9,6 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from exports.formats import FORMATS
+from taskexport import ids
 from taskexport.api.calls import ORGANIZATION_HEADER
 from taskexport.api.strict import StrictSerializer, Text, whole_number
 from taskexport.api.views import ContractView, FieldErrorBody
@@ -272,7 +273,8 @@ def page_and_limit(query: dict[str, str], limit: int, most: int) -> tuple[int, i
 
 def id_number(text: str) -> int | None:
     """The number of an id in a text; None for what is no id of ours."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 and text == str(int(text)) else None
+    number = ids.number(text)
+    return number if text == str(number) else None
 
 
 def absolute(request: Request, path: str) -> str:

@@ -13,7 +13,7 @@ from exports.datasets.chosen import is_text
 from exports.models import Destination
 from exports.services.deliveries import copies, sealing
 from taskexport import outbound
-from taskexport.errors import AppError, Conflict, FieldError, Invalid, NotFound, TooMany
+from taskexport.errors import Conflict, FieldError, Invalid, NotFound, TooMany
 from tasks import access
 from tasks.access import Action
 from tasks.models import Organization, User
@@ -65,7 +65,7 @@ def create(user: User, organization: Organization, values: dict[str, Any]) -> De
         with transaction.atomic():
             return Destination.objects.create(organization=organization, created_by=user, **checked)
     except IntegrityError:
-        raise _taken() from None
+        raise Conflict.name_taken("destination") from None
 
 
 def update(user: User, destination: Destination, values: dict[str, Any], *, version: int | None = None) -> Destination:
@@ -86,10 +86,10 @@ def update(user: User, destination: Destination, values: dict[str, Any], *, vers
         with transaction.atomic():
             changed = rows.update(**checked, version=F("version") + 1, updated_at=Now())
     except IntegrityError:
-        raise _taken() from None
+        raise Conflict.name_taken("destination") from None
     found = get(user, destination.pk)
     if not changed:
-        raise Conflict(f"The destination is at version {found.version} now. Read it again.", code="stale_version")
+        raise Conflict.stale("destination", found.version)
     return found
 
 
@@ -112,11 +112,6 @@ def test(user: User, destination: Destination) -> str:
     said = copies.test(destination)
     Destination.objects.filter(pk=destination.pk).update(tested_at=None if said else Now())
     return said
-
-
-def _taken() -> AppError:
-    error = FieldError("name", "taken", "Another destination of the organization has this name; choose another.")
-    return Conflict(f"name: {error.detail}", code="name_taken", fields=[error])
 
 
 def _checked(values: dict[str, Any], known_endpoint: str = "") -> dict[str, Any]:
@@ -153,5 +148,5 @@ def _checked(values: dict[str, Any], known_endpoint: str = "") -> dict[str, Any]
         else:
             found["sealed_secret"] = sealing.seal(values[SECRET])
     if errors:
-        raise Invalid("; ".join(f"{error.field}: {error.detail}" for error in errors), fields=errors)
+        raise Invalid.all(errors)
     return found

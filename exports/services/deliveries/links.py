@@ -46,7 +46,7 @@ def checked(organization: Organization, values: dict[str, Any]) -> dict[str, Any
         if found["destination"] is None:
             reject("destination", "There is no such destination.", "unknown")
     if errors:
-        raise Invalid("; ".join(f"{error.field}: {error.detail}" for error in errors), fields=errors)
+        raise Invalid.all(errors)
     return found
 
 

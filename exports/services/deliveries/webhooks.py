@@ -15,7 +15,7 @@ from exports.datasets.chosen import is_text
 from exports.models import Delivery, Event, Webhook
 from exports.services.deliveries import outbox, sealing, sending
 from taskexport import outbound
-from taskexport.errors import AppError, Conflict, FieldError, Invalid, NotFound, TooMany
+from taskexport.errors import Conflict, FieldError, Invalid, NotFound, TooMany
 from tasks import access
 from tasks.access import Action
 from tasks.models import Organization, User
@@ -62,7 +62,7 @@ def create(user: User, organization: Organization, values: dict[str, Any]) -> tu
         with transaction.atomic():
             return Webhook.objects.create(organization=organization, created_by=user, sealed_secret=sealing.seal(secret), **checked), secret
     except IntegrityError:
-        raise _taken() from None
+        raise Conflict.name_taken("webhook") from None
 
 
 def update(user: User, webhook: Webhook, values: dict[str, Any], *, version: int | None = None) -> Webhook:
@@ -78,10 +78,10 @@ def update(user: User, webhook: Webhook, values: dict[str, Any], *, version: int
         with transaction.atomic():
             changed = rows.update(**checked, **forgiven, version=F("version") + 1, updated_at=Now())
     except IntegrityError:
-        raise _taken() from None
+        raise Conflict.name_taken("webhook") from None
     found = get(user, webhook.pk)
     if not changed:
-        raise Conflict(f"The webhook is at version {found.version} now. Read it again.", code="stale_version")
+        raise Conflict.stale("webhook", found.version)
     return found
 
 
@@ -119,11 +119,6 @@ def _new_secret() -> str:
     return f"whsec_{base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()}"
 
 
-def _taken() -> AppError:
-    error = FieldError("name", "taken", "Another webhook of the organization has this name; choose another.")
-    return Conflict(f"name: {error.detail}", code="name_taken", fields=[error])
-
-
 def _checked(values: dict[str, Any], known_url: str = "") -> dict[str, Any]:
     errors: list[FieldError] = []
 
@@ -145,5 +140,5 @@ def _checked(values: dict[str, Any], known_url: str = "") -> dict[str, Any]:
     if not isinstance(values["enabled"], bool):
         reject("enabled", "Write true or false.")
     if errors:
-        raise Invalid("; ".join(f"{error.field}: {error.detail}" for error in errors), fields=errors)
+        raise Invalid.all(errors)
     return {**values, "events": [event.value for event in EVENTS if event in events]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from django.db.models import Case, Count, Exists, F, FilteredRelation, IntegerField, OuterRef, Q, QuerySet, Subquery, Value, When
@@ -84,8 +85,12 @@ def page(rows: QuerySet[ExportJob], start: int, size: int) -> list[ExportJob]:
 
 
 def get(user: Any, job_id: Any) -> ExportJob:
-    """One visible job. Raises NotFound."""
-    job = visible(user).filter(pk=job_id).first()
+    """One visible job, by its id or the text of it. Raises NotFound."""
+    try:
+        pk = job_id if isinstance(job_id, uuid.UUID) else uuid.UUID(str(job_id))
+    except ValueError:
+        pk = None
+    job = visible(user).filter(pk=pk).first() if pk else None
     if job is None:
         raise NotFound("There is no such export job.")
     return job

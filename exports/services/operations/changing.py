@@ -11,6 +11,7 @@ from exports.models import ExportJob, Operation
 from exports.services.operations import recording
 from exports.services.operations.handlers import HANDLERS, RESERVED
 from exports.services.operations.reading import PENDING
+from taskexport import ids
 from taskexport.errors import Conflict, Forbidden, Invalid
 from tasks import access
 from tasks.access import Action
@@ -103,7 +104,7 @@ def _named(user: User, organization: Organization | None, user_id: str | None, p
     if not access.can(user, Action.ADMINISTER, organization):
         raise Forbidden("Only an admin may name another user.")
     known = Member.objects.filter(organization=organization, user__isnull=False)
-    member = known.filter(user_id=int(user_id)).first() if user_id.isascii() and user_id.isdecimal() and len(user_id) < 19 else None
+    member = known.filter(user_id=ids.number(user_id)).first()
     if member is None:
         raise Invalid.field("user_id", "No member of the organization has this user id.", "unknown")
     return member.user_id

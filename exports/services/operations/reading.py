@@ -11,6 +11,7 @@ from django.db.models.functions import Cast, JSONObject
 
 from exports.models import Operation
 from exports.states import JobStatus
+from taskexport import ids
 from taskexport.errors import NotFound
 from tasks import access
 from tasks.access import Action
@@ -112,9 +113,9 @@ def ordered(mine: QuerySet[Operation], sort: str) -> QuerySet[Operation]:
 
 def page(mine: QuerySet[Operation], sort: str, number: int, size: int) -> list[Operation]:
     """The page of this number, from 1. Only its own rows are joined with what runs behind them, however deep it lies."""
-    ids = list(ordered(mine, sort).values_list("pk", flat=True)[(number - 1) * size : number * size])
-    found = {operation.pk: operation for operation in rows().filter(pk__in=ids)}
-    return [found[pk] for pk in ids if pk in found]
+    keys = list(ordered(mine, sort).values_list("pk", flat=True)[(number - 1) * size : number * size])
+    found = {operation.pk: operation for operation in rows().filter(pk__in=keys)}
+    return [found[pk] for pk in keys if pk in found]
 
 
 def _uuid(text: str) -> uuid.UUID | None:
@@ -125,4 +126,4 @@ def _uuid(text: str) -> uuid.UUID | None:
 
 
 def _is_id(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) < 19 and str(int(text)) == text
+    return str(ids.number(text)) == text

@@ -14,6 +14,7 @@ from exports import storage
 from exports.models import ChangeBase, ExportFile, JobAttempt, Upload
 from exports.services.operations import recording
 from exports.services.retention.turns import take_turn, yield_turn
+from taskexport import ids
 
 log = logging.getLogger(__name__)
 
@@ -59,8 +60,7 @@ def _sweep(cursor: str, gone: dict[int, Counter[str]]) -> int:
 
 def _organization(key: str) -> int:
     """Whose it was; 0 where the key does not say."""
-    owner = key.split("/")[1]
-    return int(owner) if owner.isdecimal() and len(owner) < 19 else 0
+    return ids.number(key.split("/")[1])
 
 
 def _batches(found: Iterator[tuple[str, float]]) -> Iterator[list[tuple[str, float]]]:

@@ -17,7 +17,7 @@ from exports.formats.archive import TooLarge
 from exports.formats.base import Target
 from exports.formats.issues import Issue, Issues
 from exports.models import ExportFile, ExportJob, Runner
-from exports.services import jobs, limits, receipts, specs
+from exports.services import filing, jobs, limits
 from exports.services.changes import NextBase
 from exports.services.jobs import Claim
 from exports.services.runner.comparing import Comparison
@@ -88,10 +88,11 @@ def _stored(claim: Claim, pulse: Pulse, spec: Spec, comparison: Comparison | Non
         _check_spool(spool, spooled.size, spooled.sha256, pulse)
         extension = FORMATS[spec.format].extension(spec.options, spooled.counted)
         name = f"{_stem(job, spec, comparison)}.{extension}"
-        receipt = receipts.sign(receipt_of(claim, spec, name, spooled))
         key = f"{claim.attempt.key_prefix}/{name}"
+        file = filing.row(claim, receipt_of(claim, spec, name, spooled), key, content_type(extension), limits.expiry(job.organization))
+        file.last_row_id = spooled.last_row_id
         base = comparison.put(pulse) if comparison else None
-        storage.put(spool, key, json.dumps(receipt, ensure_ascii=False, indent=1).encode(), pulse.beat)
+        storage.put(spool, key, json.dumps(file.receipt, ensure_ascii=False, indent=1).encode(), pulse.beat)
     except BaseException:
         if base:
             with suppress(OSError):  # else the sweeper
@@ -99,19 +100,6 @@ def _stored(claim: Claim, pulse: Pulse, spec: Spec, comparison: Comparison | Non
         raise
     finally:
         spool.unlink(missing_ok=True)
-    file = ExportFile(
-        job=job,
-        attempt=claim.attempt.number,
-        key=key,
-        name=name,
-        content_type=content_type(extension),
-        size=spooled.size,
-        sha256=spooled.sha256,
-        rows=spooled.written,
-        last_row_id=spooled.last_row_id,
-        receipt=receipt,
-        expires_at=limits.expiry(job.organization),
-    )
     return Produced(file, spooled.issues, base, comparison.in_words() if comparison else "")
 
 
@@ -161,26 +149,12 @@ def _check_spool(path: Path, size: int, sha256: str, pulse: Pulse) -> None:
 
 def receipt_of(claim: Claim, spec: Spec, name: str, spooled: Spooled) -> dict[str, Any]:
     """What the receipt of this attempt's file says, not yet signed."""
-    job = claim.job
     return {
-        "receipt_version": receipts.RECEIPT_VERSION,
-        "job": str(job.pk),
-        "attempt": claim.attempt.number,
-        "organization": str(job.organization.uuid) if job.organization else None,
-        "requested_by": job.created_by_id,
-        "file": name,
-        "format": spec.format,
-        "size": spooled.size,
-        "sha256": spooled.sha256,
+        **filing.facts(claim, spec, name, spooled.size, spooled.sha256, spooled.written),
         "rows_counted": spooled.counted,
-        "rows_written": spooled.written,
         "issues": len(spooled.issues),
         "columns": list(spec.columns),
         "missing_columns": spec.missing(),
-        "filter_in_words": specs.in_words(spec),
-        "spec": spec.to_json(),
-        "spec_version": spec.spec_version,
-        "timezone": spec.timezone,
         "snapshot_at": spooled.snapshot_at.isoformat(),
         **({"changes": spooled.changes} if spooled.changes else {}),
     }

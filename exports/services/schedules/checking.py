@@ -85,7 +85,7 @@ def checked(user: User, organization: Organization, name: str, first_run: dateti
         except Invalid as error:
             errors.extend(error.fields)
     if errors:
-        raise Invalid("; ".join(f"{error.field}: {error.detail}" for error in errors), fields=errors)
+        raise Invalid.all(errors)
     settled = {"name": name, **values, "timezone": zone, **armed(first_run, zone, values)}
     settled.pop("month_day")  # it is in the first run's wall time
     draft = ExportSchedule(organization=organization, owner=user, **settled)

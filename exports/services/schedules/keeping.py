@@ -164,7 +164,7 @@ def update(
             changes.drop(schedule.pk)  # whole files in between have told what this base does not know
     found = get(user, schedule.pk)
     if not changed:
-        raise Conflict(f"The task is at version {found.version} now. Read it again.", code="stale_version")
+        raise Conflict.stale("task", found.version)
     return found
 
 

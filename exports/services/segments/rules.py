@@ -54,7 +54,7 @@ class _Errors(list[FieldError]):
 
     def settle(self) -> None:
         if self:
-            raise Invalid("; ".join(f"{error.field}: {error.detail}" for error in self), fields=list(self))
+            raise Invalid.all(self)
 
 
 def checked(given: Any, organization: Organization, dataset: str | None = None, *, at: str = "segment") -> tuple[str, dict[str, Any]]:

@@ -14,7 +14,8 @@ from exports.datasets.chosen import is_text
 from exports.expressions import teach_connection
 from exports.models import Segment
 from exports.services.segments import rules
-from taskexport.errors import AppError, Conflict, FieldError, Invalid, NotFound
+from taskexport import ids
+from taskexport.errors import Conflict, Invalid, NotFound
 from tasks import access
 from tasks.access import Action
 from tasks.models import Organization, User
@@ -32,8 +33,8 @@ def get(user: Any, segment_id: Any, organization: Organization | None = None) ->
     """One visible segment (of this organization), by its id as a number or as digits. Raises NotFound."""
     found = None
     text = str(segment_id) if isinstance(segment_id, int | str) and not isinstance(segment_id, bool) else ""
-    if text.isascii() and text.isdecimal() and len(text) < 19:
-        rows = visible(user).filter(pk=int(text))
+    if number := ids.number(text):
+        rows = visible(user).filter(pk=number)
         found = (rows.filter(organization=organization) if organization else rows).first()
     if found is None:
         raise NotFound("There is no such segment.")
@@ -65,7 +66,7 @@ def create(user: User, organization: Organization, name: str, given: dict[str, A
         with transaction.atomic():
             return Segment.objects.create(organization=organization, created_by=user, **values)
     except IntegrityError:
-        raise _taken() from None
+        raise Conflict.name_taken("segment") from None
 
 
 def update(user: User, segment: Segment, name: str, given: dict[str, Any], *, version: int | None = None) -> Segment:
@@ -83,10 +84,10 @@ def update(user: User, segment: Segment, name: str, given: dict[str, Any], *, ve
             if changed and any(others):  # only now: whoever comes to use it holds it
                 raise Invalid.field("index", f"Tasks or configs use this segment for {segment.dataset}; save another one.")
     except IntegrityError:
-        raise _taken() from None
+        raise Conflict.name_taken("segment") from None
     if not changed:
         found = get(user, segment.pk)
-        raise Conflict(f"The segment is at version {found.version} now. Read it again.", code="stale_version")
+        raise Conflict.stale("segment", found.version)
     return get(user, segment.pk)
 
 
@@ -105,8 +106,3 @@ def _values(name: str, given: dict[str, Any], organization: Organization) -> dic
         raise Invalid.field("name", f"Write 1 to {NAME_LENGTH} characters.")
     dataset, kept = rules.checked(given, organization, at="")
     return {"name": name, "entity": kept["entity"], "dataset": dataset, "join": kept["join"], "rules": kept["rules"]}
-
-
-def _taken() -> AppError:
-    error = FieldError("name", "taken", "Another segment of the organization has this name; choose another.")
-    return Conflict(f"name: {error.detail}", code="name_taken", fields=[error])

@@ -28,7 +28,7 @@ def of_tree(tree: dict[str, Any], dataset: str, *, at: str = "filter") -> dict[s
     errors: list[FieldError] = []
     rules = [_rule(part, dataset, path, errors) for part, path in parts]
     if errors:
-        raise Invalid("; ".join(f"{error.field}: {error.detail}" for error in errors), fields=errors)
+        raise Invalid.all(errors)
     return {"entity": "", "index": dataset, "join": joint or "all", "rules": rules}
 
 
