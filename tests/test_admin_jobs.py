@@ -244,6 +244,14 @@ def test_a_bulk_action_moves_what_it_may_and_names_the_rest(
     assert {job.name: job.status for job in ExportJob.objects.all()} == {"Mine": "queued", "Hers": "new", "Elsewhere": "new"}
 
 
+@pytest.mark.parametrize("path", ["exports/exportjob", "exports/delivery", "tasks/task", "tasks/accesstoken"])
+@pytest.mark.parametrize("ticked", ["x", "-" * 36, "1\x00", "9" * 30])
+def test_a_ticked_row_that_can_be_none_is_400(ticked: str, path: str, admin: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
+    job = make_job(admin, acme)
+    assert staff_client_of(admin).post(f"/admin/{path}/", {"action": "start", "_selected_action": [str(job.pk), ticked]}).status_code == 400
+    assert ExportJob.objects.get().status == JobStatus.NEW
+
+
 @pytest.mark.parametrize("role", ["viewer", "owner"])
 def test_who_only_looks_has_no_bulk_actions(
     request: pytest.FixtureRequest, role: str, admin: User, acme: Organization, staff_client_of: StaffClientOf
