@@ -17,6 +17,7 @@ from tests.browser.site import ANSWER_MS, Site
 WIDE, NARROW = 1360, 390  # pixels
 HEIGHT = 900
 HINTS = {"info", "verbose", "debug"}  # such as that a field could be filled in automatically
+SAMPLER = "OpenAPI Sampler: "  # Redoc's doubts about an example that it makes up itself
 # The browser says it of its own accord, but not of every kind.
 LISTEN = "addEventListener('securitypolicyviolation', e => console.error(`CSP ${e.violatedDirective}: ${e.blockedURI} ${e.sample}`))"
 
@@ -45,7 +46,7 @@ class Window:
             self.trouble.append(f"{self.page.url}: {response.status} of {response.url}")
 
     def _said(self, message: ConsoleMessage) -> None:
-        if message.type in HINTS:
+        if message.type in HINTS or message.text.startswith(SAMPLER):
             return
         if not (message.text.startswith("Failed to load resource") and message.location["url"] in self._refused):
             self.trouble.append(f"{self.page.url}: {message.type}: {message.text} ({message.location['url']})")
