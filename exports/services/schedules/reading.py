@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -92,9 +92,14 @@ def logs(schedules: Iterable[ExportSchedule], limit: int, offset: int = 0) -> di
     needed = offset + limit  # a run has at least one line
     runs = Firing.objects.filter(pk__in=_newest([schedule.pk for schedule in schedules], needed))
     found: dict[int, list[Line]] = defaultdict(list)
-    # No more than a line tells: a page has hundreds of them.
-    shown = list(runs.order_by("schedule_id", "-pk").values_list(*_TOLD, *_OF_JOB, named=True))
-    of_jobs = ExportIssue.objects.filter(job__in=[run.job_id for run in shown if run.job_id]).order_by()
+    # No more than a line tells, of no more runs than there are lines for: a page has hundreds of them.
+    told: Counter[int] = Counter()
+    shown = []
+    for run in runs.order_by("schedule_id", "-pk").values_list(*_TOLD, *_OF_JOB, named=True):
+        if told[run.schedule_id] < needed:
+            shown.append(run)
+            told[run.schedule_id] += bool(run.job__started_at) + (run.job__status != JobStatus.IN_PROGRESS)  # as `_lines` tells
+    of_jobs = ExportIssue.objects.filter(job__in=[run.job_id for run in shown if run.job__status == JobStatus.DONE]).order_by()
     issues = dict(of_jobs.values_list("job").annotate(Count("pk")))
     for run in shown:
         found[run.schedule_id] += reversed(list(_lines(run, issues)))
