@@ -68,9 +68,7 @@ def table(results: list[Timed]) -> str:
 
 def bench(count: int, times: int, only: str) -> list[Timed]:
     """All calls whose names hold `only`, on an empty database that is filled first."""
-    import django
-
-    django.setup()
+    import taskexport.wsgi  # noqa: F401 - everything is loaded as web loads it
     from benchmarks import filling, listcalls
 
     began = time.monotonic()
