@@ -11,9 +11,9 @@ from django.db.models.functions import Now
 
 from exports.datasets.chosen import is_text
 from exports.models import Destination
-from exports.services.deliveries import copies, sealing
+from exports.services.deliveries import copies, owned, sealing
 from taskexport import outbound
-from taskexport.errors import Conflict, FieldError, Invalid, NotFound, TooMany
+from taskexport.errors import Conflict, FieldError, Invalid, TooMany
 from tasks import access
 from tasks.access import Action
 from tasks.models import Organization, User
@@ -33,21 +33,12 @@ _KEY = re.compile(r"[!-~]{1,200}", re.ASCII)
 
 def visible(user: Any, organization: Organization | None = None) -> QuerySet[Destination]:
     """The destinations of the organizations that the user administers, by name."""
-    rows = Destination.objects.select_related("organization", "created_by")
-    if organization is not None:
-        rows = rows.filter(organization=organization)
-    return access.visible_to(rows, user, Action.ADMINISTER).order_by("name", "pk")
+    return owned.visible(Destination, user, organization)
 
 
 def get(user: Any, destination_id: Any) -> Destination:
     """One destination, for its organization's admins. Raises NotFound, Forbidden."""
-    found = None
-    if type(destination_id) is int and 0 < destination_id < 2**63:
-        found = Destination.objects.select_related("organization", "created_by").filter(pk=destination_id).first()
-    if found is None or not access.can(user, Action.READ, found.organization_id):
-        raise NotFound("There is no such destination.")
-    access.require(user, Action.ADMINISTER, found.organization_id)
-    return found
+    return owned.get(Destination, user, destination_id)
 
 
 def create(user: User, organization: Organization, values: dict[str, Any]) -> Destination:

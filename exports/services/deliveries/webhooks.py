@@ -13,9 +13,9 @@ from django.db.models.functions import Now
 
 from exports.datasets.chosen import is_text
 from exports.models import Delivery, Event, Webhook
-from exports.services.deliveries import outbox, sealing, sending
+from exports.services.deliveries import outbox, owned, sealing, sending
 from taskexport import outbound
-from taskexport.errors import Conflict, FieldError, Invalid, NotFound, TooMany
+from taskexport.errors import Conflict, FieldError, Invalid, TooMany
 from tasks import access
 from tasks.access import Action
 from tasks.models import Organization, User
@@ -31,21 +31,12 @@ FIELDS = ("name", "url", "events", "enabled")
 
 def visible(user: Any, organization: Organization | None = None) -> QuerySet[Webhook]:
     """The webhooks of the organizations that the user administers, by name."""
-    rows = Webhook.objects.select_related("organization", "created_by")
-    if organization is not None:
-        rows = rows.filter(organization=organization)
-    return access.visible_to(rows, user, Action.ADMINISTER).order_by("name", "pk")
+    return owned.visible(Webhook, user, organization)
 
 
 def get(user: Any, webhook_id: Any) -> Webhook:
     """One webhook, for its organization's admins. Raises NotFound, Forbidden."""
-    found = None
-    if type(webhook_id) is int and 0 < webhook_id < 2**63:
-        found = Webhook.objects.select_related("organization", "created_by").filter(pk=webhook_id).first()
-    if found is None or not access.can(user, Action.READ, found.organization_id):
-        raise NotFound("There is no such webhook.")
-    access.require(user, Action.ADMINISTER, found.organization_id)
-    return found
+    return owned.get(Webhook, user, webhook_id)
 
 
 def create(user: User, organization: Organization, values: dict[str, Any]) -> tuple[Webhook, str]:
