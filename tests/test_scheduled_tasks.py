@@ -185,6 +185,12 @@ def test_the_log_is_newest_first_and_pages(client: Any) -> None:
     assert len(client.get(path).json()["logs"]) == 10
     assert client.get(path, {"log_limit": 3, "offset": 4}).json()["logs"] == lines[4:7]
     assert client.get(path, {"log_limit": 3, "offset": 30}).json()["logs"] == []
+    # Runs that never began tell one line each, so that a page takes more of them.
+    ExportJob.objects.filter(pk__in=schedule.firings.values("job")[:5]).update(started_at=None)
+    lines = client.get(path, {"log_limit": 500}).json()["logs"]
+    assert [line["msg"] for line in lines] == ["error: disk full"] * 5 + ["error: disk full", "READY -> INPROGRESS"] * 7
+    for limit, offset in ((7, 0), (6, 2), (9, 3), (5, 14)):
+        assert client.get(path, {"log_limit": limit, "offset": offset}).json()["logs"] == lines[offset : offset + limit]
     for wrong in ({"log_limit": 0}, {"log_limit": 501}, {"offset": 10_001}, {"logs": 1}):
         assert client.get(path, wrong).status_code == 400
     state = client.get(path).json()["state"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -89,21 +89,22 @@ _OF_JOB = tuple(f"job__{name}" for name in ("status", "started_at", "finished_at
 
 def logs(schedules: Iterable[ExportSchedule], limit: int, offset: int = 0) -> dict[int, list[Line]]:
     """The lines of each schedule's log, newest first, from `offset` on."""
-    needed = offset + limit  # a run has at least one line
-    runs = Firing.objects.filter(pk__in=_newest([schedule.pk for schedule in schedules], needed))
-    found: dict[int, list[Line]] = defaultdict(list)
-    # No more than a line tells, of no more runs than there are lines for: a page has hundreds of them.
-    told: Counter[int] = Counter()
-    shown = []
-    for run in runs.order_by("schedule_id", "-pk").values_list(*_TOLD, *_OF_JOB, named=True):
-        if told[run.schedule_id] < needed:
-            shown.append(run)
-            told[run.schedule_id] += bool(run.job__started_at) + (run.job__status != JobStatus.IN_PROGRESS)  # as `_lines` tells
-    of_jobs = ExportIssue.objects.filter(job__in=[run.job_id for run in shown if run.job__status == JobStatus.DONE]).order_by()
-    issues = dict(of_jobs.values_list("job").annotate(Count("pk")))
-    for run in shown:
-        found[run.schedule_id] += reversed(list(_lines(run, issues)))
-    return {pk: lines[offset:needed] for pk, lines in found.items()}
+    needed = offset + limit
+    most = needed // 2 + 1  # enough where each run tells that it began and how it ended; it tells one line at least
+    told = _told([schedule.pk for schedule in schedules], most)
+    if few := [pk for pk, runs in told.items() if len(runs) == most and sum(map(_count, runs)) < needed]:
+        told |= _told(few, needed)
+    ended = [run.job_id for runs in told.values() for run in runs if run.job__status == JobStatus.DONE]
+    issues = dict(ExportIssue.objects.filter(job__in=ended).order_by().values_list("job").annotate(Count("pk")))
+    newest = {pk: [line for run in runs for line in reversed(list(_lines(run, issues)))] for pk, runs in told.items()}
+    return {pk: lines[offset:needed] for pk, lines in newest.items()}
+
+
+def _told(schedules: list[int], count: int) -> dict[int, list[Any]]:
+    """What the log tells of each schedule's newest runs."""
+    # No more than a line tells, of few runs: a page has hundreds of them.
+    runs = Firing.objects.filter(pk__in=_newest(schedules, count)).order_by("schedule_id", "-pk").values_list(*_TOLD, *_OF_JOB, named=True)
+    return {pk: list(mine) for pk, mine in itertools.groupby(runs, lambda run: run.schedule_id)}
 
 
 def _newest(schedules: list[int], count: int) -> list[int]:
@@ -113,6 +114,11 @@ def _newest(schedules: list[int], count: int) -> list[int]:
         return [pk for found in ExportSchedule.objects.filter(pk__in=schedules).values_list(newest, flat=True) for pk in found]
     number = Window(RowNumber(), partition_by=[F("schedule")], order_by=[F("pk").desc()])
     return list(Firing.objects.filter(schedule__in=schedules).annotate(number=number).filter(number__lte=count).values_list("pk", flat=True))
+
+
+def _count(run: Any) -> int:
+    """How many lines `_lines` tells."""
+    return bool(run.job__started_at) + (run.job__status != JobStatus.IN_PROGRESS)
 
 
 def _lines(run: Any, issues: dict[Any, int]) -> Iterator[Line]:
