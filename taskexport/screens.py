@@ -164,6 +164,14 @@ def once(user: User, nonce: str, make: Callable[[], Any]) -> Any:
     return made[0] if made else None
 
 
+def meanwhile(version: int) -> str:
+    """What a form says whose row somebody else has changed; sent again with this version, it takes the other's place."""
+    return (
+        f"Somebody changed it meanwhile: it is at version {version} now. What you wrote is still here. Save it again to put it in the other's"
+        " place, or cancel to see that."
+    )
+
+
 def badge(word: str, tone: str) -> SafeString:
     """A word with a shape and a colour: ok, wait, work, bad or off."""
     return format_html('<span class="badge badge-{}">{}</span>', tone, word)

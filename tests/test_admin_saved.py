@@ -158,6 +158,9 @@ def test_a_wrong_config_is_refused_at_its_place(admin: User, editor: User, acme:
         response = client.post(edit, sent)
         assert fields(response) == expected, sent
         assert response.context["values"]["name"] == sent["name"]
+    stale = client.post(edit, form(name="Theirs too", version=7))
+    assert "Somebody changed it meanwhile: it is at version 1 now." in stale.content.decode()
+    assert (stale.context["values"]["name"], stale.context["values"]["version"]) == ("Theirs too", 1)
     assert fields(client.post(f"{CONFIGS}add/", form(acme, name="MINE"))) == {"name"}
     assert fields(client.post(f"{CONFIGS}add/", form())) == {"organization"}
     assert staff_client_of(editor).get(edit).status_code == 403

@@ -64,13 +64,15 @@ def text_of(client: Client, path: str, **query: Any) -> str:
 def test_whoever_reads_the_organization_sees_list_and_page_and_the_buttons_of_their_role(
     request: pytest.FixtureRequest, role: str, admin: User, editor: User, acme: Organization, staff_client_of: StaffClientOf
 ) -> None:
-    schedule = make_schedule(editor if role == "nobody" else admin, acme, name="Seen by all of acme")
+    schedule = make_schedule(admin, acme, name="Seen by all of acme")
     ExportSchedule.objects.filter(pk=schedule.pk).update(owner=editor)
     client = staff_client_of(request.getfixturevalue(role))
     assert "Seen by all of acme" in text_of(client, LIST)
     text = text_of(client, page(schedule))
     shown = {name for name in (*VERBS, "edit") if f'data-verb="{name}"' in text}
     assert shown == {"admin": {"run", "pause", "take-over", "edit", "remove"}, "editor": {"run"}}.get(role, set())
+    unguarded = make_schedule(admin, acme, name="Raw", format="csv", options={"guard": "none"})
+    assert ('data-verb="run"' in text_of(client, page(unguarded))) == (role == "admin")
     assert client.get(ADD).status_code == (200 if role == "admin" else 403)
 
 
@@ -237,6 +239,11 @@ def test_saved_without_a_change_it_keeps_its_place_in_time_and_what_other_doors_
     stale = client.post(page(schedule, "edit"), asked | {"name": "Twice"})
     assert "at version 2 now" in stale.content.decode()
     assert ExportSchedule.objects.get().name == "Renamed"
+    # The form has what was written, and knows of the other's version: sent once more it is the last word.
+    again = {one.html_name: one.value() for one in stale.context["form"] if one.value() is not None}
+    assert (again["name"], again["version"]) == ("Twice", "2")
+    assert client.post(page(schedule, "edit"), again)["Location"] == page(schedule)
+    assert ExportSchedule.objects.get().name == "Twice"
 
 
 def test_the_preview_is_what_the_schedule_then_does(admin: User, viewer: User, acme: Organization, staff_client_of: StaffClientOf) -> None:

@@ -98,8 +98,12 @@ def test_a_large_file_goes_in_parts_and_one_that_breaks_leaves_nothing(
     from django.conf import settings
 
     (settings.FILES_ROOT / job.file.key).chmod(0o600)
-    (settings.FILES_ROOT / job.file.key).write_bytes(large)
     ExportFile.objects.update(size=len(large))
+    (settings.FILES_ROOT / job.file.key).write_bytes(large[1:])
+    assert worker.deliver() == 0
+    assert Delivery.objects.get().error == "our own storage did not give the whole file"
+    (settings.FILES_ROOT / job.file.key).write_bytes(large)
+    later()
     monkeypatch.setattr(copies, "COPY_SECONDS", -1)
     assert worker.deliver() == 0
     assert Delivery.objects.get().error == "the copy took too long"

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from exports.models import ExportConfig, ExportJob, ExportSchedule, Segment
+from exports.models import Destination, ExportConfig, ExportJob, ExportSchedule, Segment
 from exports.services import configs, segments
-from exports.services.schedules import runs
+from exports.services.deliveries import destinations
+from exports.services.schedules import keeping, runs
 from taskexport.errors import AppError, Conflict, Invalid, NotFound
 from tasks.models import Organization, Task, User
 from tests.api import JOBS, wish
-from tests.scheduling import make_schedule, now
+from tests.scheduling import HOUR, make_schedule, now
 
 pytestmark = pytest.mark.django_db
 CONFIGS = "/api/v3/export-config"
@@ -139,7 +140,19 @@ def test_what_is_changed_or_deleted_while_something_comes_to_use_it(admin: User,
         configs.update(admin, ExportConfig.objects.get(pk=config.pk), {"dataset": "tasks", "columns": ["id"]})
         segments.update(admin, Segment.objects.get(pk=segment.pk), "Open", {"index": "tasks", "rules": [OPEN]})
 
+    store = {"name": "Bucket", "bucket": "acme-exports", "access_key_id": "AKIA", "secret_access_key": "secret"}
+    place = destinations.create(admin, acme, store)
+
+    def copied() -> Any:
+        when = {"kind": "daily", "timezone": "UTC"}
+        return keeping.create(admin, acme, "copied", now() + HOUR, when, delivery={"destination": place.pk})
+
+    def change_destination() -> None:
+        destinations.update(admin, Destination.objects.get(pk=place.pk), {"prefix": "other"})
+
     cases: list[tuple[Callable[[], Any], Callable[[], Any], type[AppError]]] = [
+        (copied, change_destination, Conflict),
+        (copied, lambda: destinations.delete(admin, place), NotFound),
         (scheduled, change_config, Conflict),
         (scheduled, change_segment, Conflict),
         (configured, change_segment, Conflict),
@@ -151,7 +164,7 @@ def test_what_is_changed_or_deleted_while_something_comes_to_use_it(admin: User,
         with pytest.raises(refusal), in_between(meddle):
             use()
         assert (ExportSchedule.objects.count(), ExportConfig.objects.filter(name="Other").count()) == (0, 0)
-        if refusal is Conflict:
+        if refusal is Conflict and meddle is not change_destination:
             back()
         if not Segment.objects.exists():
             segment = saved(admin, acme)

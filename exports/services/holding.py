@@ -1,14 +1,17 @@
-"""Saved configs and segments held while something comes to use them."""
+"""Saved configs, segments and destinations held while something comes to use them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from exports.models import ExportConfig, Segment
+from exports.models import Destination, ExportConfig, Segment
 from taskexport.errors import Conflict, NotFound
 
 
-def hold(*used: ExportConfig | Segment | None) -> None:
+WORDS: dict[type, str] = {ExportConfig: "config", Segment: "segment", Destination: "destination"}
+
+
+def hold(*used: ExportConfig | Segment | Destination | None) -> None:
     """Locks them, as they were read, until the transaction ends: whoever changes or deletes one meanwhile waits, and then finds what uses it.
 
     Raises NotFound where one has gone, Conflict where one was changed.
@@ -18,7 +21,7 @@ def hold(*used: ExportConfig | Segment | None) -> None:
             continue
         rows: Any = type(one)._default_manager.filter(pk=one.pk)
         version = rows.select_for_update(no_key=True).values_list("version", flat=True).first()
-        word = "config" if isinstance(one, ExportConfig) else "segment"
+        word = WORDS[type(one)]
         if version is None:
             raise NotFound(f"The {word} has just been deleted; choose another.")
         if version != one.version:

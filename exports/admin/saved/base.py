@@ -20,7 +20,7 @@ from exports.services import preflight, specs
 from taskexport import ids
 from taskexport.api.strict import decoded
 from taskexport.errors import AppError, FieldError, Invalid, NotFound
-from taskexport.screens import Screen
+from taskexport.screens import Screen, meanwhile
 from taskexport.staff import may_in
 from tasks import access
 from tasks.access import Action
@@ -127,6 +127,9 @@ class SavedScreen(Screen):
                 return redirect(self.url("change", pk))
         except AppError as error:
             errors = [found | {"field": HERE.get(found["field"], found["field"])} for found in asked.refusal(error)]
+            if row and error.code == "stale_version":
+                values["version"] = row.version
+                errors = [{"field": "", "detail": meanwhile(row.version)}]
         title = f"Edit {row.name}" if row else f"New {self.kind}"
         return self.page(request, "form.html", {"title": title, "row": row, **self._form_context(request, row, values, errors)})
 

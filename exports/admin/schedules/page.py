@@ -10,6 +10,7 @@ from django.core.paginator import Page
 
 from exports.admin.schedules import shown
 from exports.models import ExportSchedule, Firing
+from exports.services import jobs
 from exports.services.schedules import checking, firing, keeping, ledger, pausing
 from taskexport.screens import badge
 from taskexport.staff import LongPaginator
@@ -33,8 +34,13 @@ class Verb:
     style: str = "quiet"
 
 
+def _may_make(user: User, one: ExportSchedule) -> bool:
+    """Whether its export may be one of theirs."""
+    return access.can(user, jobs.needed(one.options), one.organization_id)
+
+
 VERBS: dict[str, Verb] = {
-    "run": Verb("Run now", firing.execute, Action.RUN, lambda user, one: True, "It runs now, as an export of yours; its own times stay.", ""),
+    "run": Verb("Run now", firing.execute, Action.RUN, _may_make, "It runs now, as an export of yours; its own times stay.", ""),
     "pause": Verb(
         "Pause", pausing.pause, Action.ADMINISTER, lambda user, one: not one.paused_reason, "It is paused; nothing runs until it is resumed."
     ),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO, cast
 
 from exports import storage
 from exports.models import Delivery, Destination
@@ -42,16 +46,45 @@ def send(delivery: Delivery) -> None:
             kept = now
             outbox.keep(delivery)
 
-    try:
-        stored = storage.open_file(file.key)
-    except OSError:
-        raise Undelivered("our own storage did not give the file", is_endpoint=False) from None
     key = key_of(delivery)
-    with stored, stores.in_words():
+    with _Stored(file.key, file.size) as stored, stores.in_words():
         client = stores.client(destination)
-        parts.upload(client, destination.bucket, key, stored, file.size, look)
+        parts.upload(client, destination.bucket, key, cast("BinaryIO", stored), file.size, look)
         receipt = json.dumps(file.receipt, indent=1).encode()
         client.put_object(Bucket=destination.bucket, Key=key + storage.RECEIPT, Body=receipt, ContentType="application/json")
+
+
+class _Stored:
+    """Our stored file, of so many bytes, to read and seek: where it does not give them, that is no fault of the destination."""
+
+    def __init__(self, key: str, size: int) -> None:
+        with _ours():
+            self._file = storage.open_file(key)
+            if self._file.seek(0, io.SEEK_END) != size:
+                self._file.close()
+                raise OSError("it is not as long as it was")
+            self._file.seek(0)
+
+    def __enter__(self) -> _Stored:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def read(self, size: int = -1) -> bytes:
+        with _ours():
+            return self._file.read(size)
+
+
+@contextmanager
+def _ours() -> Iterator[None]:
+    try:
+        yield
+    except OSError:
+        raise Undelivered("our own storage did not give the whole file", is_endpoint=False) from None
 
 
 def test(destination: Destination) -> str:

@@ -9,6 +9,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from exports.models import Destination, ExportSchedule, MailOn
+from exports.services.holding import hold
 from taskexport.errors import FieldError, Invalid
 from tasks import access
 from tasks.access import Action
@@ -67,7 +68,8 @@ def _recipients(organization: Organization, wanted: Any, reject: Any) -> list[Us
 
 
 def apply(schedule: ExportSchedule, settled: dict[str, Any]) -> None:
-    """Gives the schedule what `checked` has found; inside the caller's transaction."""
+    """Gives the schedule what `checked` has found; inside the caller's transaction. Raises Conflict, NotFound as `hold` does."""
+    hold(settled.get("destination"))
     plain = {name: value for name, value in settled.items() if name != "recipients"}
     if plain:
         ExportSchedule.objects.filter(pk=schedule.pk).update(**plain)
@@ -76,7 +78,7 @@ def apply(schedule: ExportSchedule, settled: dict[str, Any]) -> None:
 
 
 def change(user: User, schedule: ExportSchedule, values: dict[str, Any]) -> None:
-    """Changes where the schedule's runs go, and nothing else of it. Raises Invalid, Forbidden, NotFound."""
+    """Changes where the schedule's runs go, and nothing else of it. Raises Conflict, Invalid, Forbidden, NotFound."""
     access.require(user, Action.ADMINISTER, schedule.organization_id)
     settled = checked(schedule.organization, values)
     with transaction.atomic():
