@@ -110,10 +110,11 @@ class Screen(admin.ModelAdmin):
             request, template if "/" in template else f"admin/{self.opts.app_label}/{self.opts.model_name}/{template}", base | context
         )
 
-    def ask(self, request: HttpRequest, row: Any, submit: str, texts: tuple[str, ...], extra: str = "") -> HttpResponse:
-        """Asks once more before a button does what can't be undone; `extra` is sent along with the yes."""
-        parent = {"parent": str(row), "parent_url": self.url("change", row.pk)}
-        said = {"title": f"{submit} {row}?", "submit": submit, "verb": submit.lower(), "texts": texts, "extra": extra}
+    def ask(self, request: HttpRequest, row: Any, submit: str, texts: tuple[str, ...], extra: str = "", name: str = "") -> HttpResponse:
+        """Asks once more before a button does what can't be undone; `extra` is sent along with the yes, `name` is what the row is called here."""
+        name = name or str(row)
+        parent = {"parent": name, "parent_url": self.url("change", row.pk)}
+        said = {"title": f"{submit} {name}?", "submit": submit, "verb": submit.lower(), "texts": texts, "extra": extra}
         return self.page(request, "admin/taskexport/ask.html", said | parent)
 
     def show_secret(self, request: HttpRequest, context: dict[str, Any]) -> HttpResponse:

@@ -89,7 +89,9 @@ def test_an_editor_hides_and_deletes_their_own(editor: User, acme: Organization,
 def test_an_admin_is_told_what_goes_with_it(admin: User, editor: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
     operation = make_job(editor, acme, "Goes too").operation
     client = staff_client_of(admin)
-    assert "export Goes too" in client.get(page(operation, "remove")).content.decode()
+    text = client.get(page(operation, "remove")).content.decode()
+    assert "Delete Export: Goes too?" in text
+    assert "export Goes too" in text
     assert "Other things go with this task" in said(client.post(page(operation, "remove"), follow=True))
     assert ExportJob.objects.exists()
     client.post(page(operation, "remove"), {"force": "yes"})

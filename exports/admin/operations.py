@@ -142,7 +142,7 @@ class OperationAdmin(Screen):
             if request.method != "POST":
                 entities = deleting.related(operation)
                 texts = _going(entities, may_force=may_in(request, Action.ADMINISTER, operation.organization_id))
-                return self.ask(request, operation, "Delete", texts, extra="force" if entities else "")
+                return self.ask(request, operation, "Delete", texts, extra="force" if entities else "", name=self.what(operation))
             deleting.delete(request.user, operation, force="force" in request.POST)
             messages.success(request, "It is deleted; who did it is kept.")
             return redirect(self.url("changelist"))

@@ -18,6 +18,7 @@ from django.urls import reverse
 from playwright.sync_api import Page, expect
 
 from exports.models import ExportJob, JobAttempt
+from exports.services import configs, segments
 from exports.states import JobStatus
 from tests.browser.conftest import OpenAs
 from tests.browser.people import HEIGHT, NARROW, WIDE, Window, acme, user_of
@@ -36,6 +37,8 @@ STICKS_OUT = """() => {
   const found = [...document.querySelectorAll("body *")].filter((one) => one.getBoundingClientRect().right > wide + 1);
   return found.slice(0, 3).map((one) => one.outerHTML.slice(0, 120)).join("\\n") || `scrollWidth ${document.documentElement.scrollWidth}`;
 }"""
+
+CUT_OFF = "() => [...document.querySelectorAll('.card')].some((one) => one.scrollWidth > one.clientWidth + 1)"
 
 
 def _axe() -> str:
@@ -149,6 +152,21 @@ def test_a_job_s_page_in_each_status(open_as: OpenAs, site: Site) -> None:
     page.goto(f"{JOBS}{make_queued(user_of('admin'), acme(), 'Done'.ljust(200, '!')).pk}/change/")
     expect(page.get_by_role("link", name="Download", exact=True).first).to_be_visible()
     walk.here("a job with its file")
+    walk.end()
+
+
+def test_names_of_200_letters_without_a_space_stay_within_their_pages(open_as: OpenAs, site: Site) -> None:
+    name, admin_ = "W" * 200, user_of("admin")
+    rule = {"field_name": "city", "field_type": "keyword", "operator": "is", "value": "Oslo"}
+    segment = segments.create(admin_, acme(), name, {"index": "tasks", "rules": [rule]})
+    config = configs.create(admin_, acme(), {"name": name, "columns": ["id"], "segment": segment})
+    job = make_job(admin_, acme(), name)
+    walk = Walk(open_as("admin"))
+    for row, looks in ((job, ["change"]), (job.operation, ["change", "remove"]), *((row, ["change", "edit", "remove"]) for row in (config, segment))):
+        for look in looks:
+            path = f"/admin/exports/{row._meta.model_name}/{row.pk}/{look}/"
+            walk.to(path, is_known=True)
+            assert not walk.window.page.evaluate(CUT_OFF), path
     walk.end()
 
 
