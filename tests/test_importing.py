@@ -450,6 +450,23 @@ def test_a_damaged_workbook_is_refused(load: Any, tmp_path: Path) -> None:
     assert not Task.objects.exists()
 
 
+def test_a_workbook_that_is_none_within_is_refused(load: Any, tmp_path: Path) -> None:
+    book = Workbook()
+    book.active.append(["Id", "Subject"])
+    book.save(tmp_path / "whole.xlsx")
+    with zipfile.ZipFile(tmp_path / "whole.xlsx") as whole, zipfile.ZipFile(tmp_path / "other.xlsx", "w") as other:
+        for name in whole.namelist():
+            content = whole.read(name)
+            other.writestr(name, content.replace(b"sheet.main+xml", b"template.other+xml") if name == "[Content_Types].xml" else content)
+    data = bytearray((tmp_path / "whole.xlsx").read_bytes())
+    place = data.rindex(b"PK\x05\x06") + 16
+    data[place : place + 4] = (int.from_bytes(data[place : place + 4], "little") + 100).to_bytes(4, "little")  # its members lie before its start
+    for broken in ((tmp_path / "other.xlsx").read_bytes(), bytes(data)):
+        with pytest.raises(Invalid, match="no workbook that can be read"):
+            load(broken)
+    assert not Task.objects.exists()
+
+
 # -- The command ---------------------------------------------------------------------------------------------------
 def run_command(tmp_path: Path, content: str, *options: str) -> str:
     (tmp_path / "map.json").write_text(json.dumps(SIMPLE))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -23,7 +24,8 @@ MAX_CELL_CHARS = 16 * 1024 * 1024  # far above any text a person writes; keeps a
 EXACT_INTEGERS = 2**53  # up to here a double tells all integers apart
 
 # What openpyxl lets through when a workbook is damaged; an XML error is a SyntaxError, a forbidden XML entity a ValueError.
-BROKEN = (InvalidFileException, zipfile.BadZipFile, zlib.error, KeyError, ValueError, TypeError, SyntaxError, EOFError)
+# Of OSErrors, which a disk raises too, those are the workbook's that know no number, or a place before the file's start.
+BROKEN = (InvalidFileException, zipfile.BadZipFile, zlib.error, LookupError, ValueError, TypeError, SyntaxError, EOFError, RuntimeError, OSError)
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def _open_workbook(path: Path) -> Iterator[Iterator[tuple[int, list[Any] | str]]
         try:
             book = load_workbook(file, read_only=True, data_only=True)
         except BROKEN as error:
-            raise Invalid.field("file", f"{path} is no workbook that can be read: {error}.") from None
+            raise Invalid.field("file", f"{path} is no workbook that can be read: {_why(error)}.") from None
         try:
             if not book.worksheets:
                 raise Invalid.field("file", "The workbook has no sheet with cells.")
@@ -127,7 +129,14 @@ def _workbook_rows(sheet: Any) -> Iterator[tuple[int, list[Any] | str]]:
             if any(value is not None for value in values):
                 yield number, [_cell(value) for value in values]
     except BROKEN as error:
-        raise Invalid.field("file", f"The workbook cannot be read after row {number}: {error}.") from None
+        raise Invalid.field("file", f"The workbook cannot be read after row {number}: {_why(error)}.") from None
+
+
+def _why(error: Exception) -> str:
+    """What is wrong with the workbook. Raises an error that is none of its own."""
+    if isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}:
+        raise error
+    return str(error)
 
 
 def _cell(value: Any) -> Cell:
