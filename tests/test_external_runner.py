@@ -207,6 +207,14 @@ def other_method() -> bytes:
     return buffer.getvalue()
 
 
+def pointing_before_itself() -> bytes:
+    """A zip whose directory is said to lie further behind than it does, and so its member before the file's start."""
+    data = bytearray(zipped())
+    place = data.rindex(b"PK\x05\x06") + 16
+    data[place : place + 4] = struct.pack("<L", struct.unpack_from("<L", data, place)[0] + 100)
+    return bytes(data)
+
+
 def wide_directory() -> bytes:
     """A zip that says that its directory is 3 MB: zipfile would read all of it at once."""
     data = zipped()
@@ -231,6 +239,7 @@ WRONG_FILES: dict[str, tuple[dict[str, Any], int, str]] = {
     "a link": ({"data": link()}, 400, "invalid"),
     "encrypted": ({"data": encrypted()}, 400, "invalid"),
     "packed otherwise": ({"data": other_method()}, 400, "invalid"),
+    "a member before the start": ({"data": pointing_before_itself()}, 400, "invalid"),
     "a wide directory": ({"data": wide_directory()}, 400, "invalid"),
     "a bomb": ({"data": zipped("0" * 40_000_000)}, 400, "invalid"),
     "a quote without end": ({"data": zipped('"' + "a,1234567890\n" * 2_000_000)}, 400, "invalid"),

@@ -221,6 +221,21 @@ def test_relative_times_are_pinned_when_the_job_is_made(op: str, value: dict[str
     assert filters.checked(leaf("due_at", op, value), TASKS, now=None, zone=ZONE) == leaf("due_at", op, value)
 
 
+def test_a_time_that_the_database_gave_is_no_earlier_and_no_later_than_itself(acme: Organization) -> None:
+    task = Task.objects.create(organization=acme, title="t")
+    task.refresh_from_db()
+    at = task.created_at.isoformat(timespec="microseconds")
+    for op, value, expected in (
+        *((op, at, ["t"]) for op in ("gte", "lte", "on")),
+        *((op, at, []) for op in ("gt", "lt", "after", "before")),
+        ("between", [at, at], ["t"]),
+    ):
+        assert found(acme, leaf("created_at", op, value)) == expected, op
+    for tree in (leaf("created_at", "gte", "0001-01-01"), leaf("created_at", "lte", "9999-12-31")):
+        assert found(acme, tree) == ["t"]
+    assert found(acme, leaf("created_at", "before", "0001-01-01")) == []
+
+
 def test_relative_days_are_the_zones_own() -> None:
     late = datetime(2024, 1, 1, 2, 0, tzinfo=UTC)  # 31 December in New York
     tree = leaf("due_on", "within_next", {"unit": "week", "amount": 1})

@@ -108,6 +108,20 @@ def test_a_file_too_large_is_refused_before_or_while_it_arrives(client_of: Clien
     assert send(client_of(editor), b"x" * 1000).status_code == 201
 
 
+def test_a_full_disk_is_503_and_leaves_nothing(client_of: ClientOf, editor: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    for what in ("os.replace", "shutil.disk_usage"):
+        with monkeypatch.context() as patch:
+            patch.setattr(what, full)
+            response = send(client_of(editor))
+        assert (response.status_code, response.json()["error_code"]) == (503, "storage_unavailable"), what
+        assert int(response["Retry-After"]) > 0
+    assert (Upload.objects.count(), stored()) == (0, [])
+    assert send(client_of(editor)).status_code == 201
+
+
 def test_an_organization_has_so_many_open_uploads(client_of: ClientOf, acme: Organization, editor: User) -> None:
     later = Now() + timedelta(hours=1)
     Upload.objects.bulk_create([Upload(organization=acme, created_by=editor, expires_at=later) for _ in range(uploads.OPEN_MOST)])

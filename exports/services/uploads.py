@@ -47,7 +47,7 @@ class Spool:
         self.media_type = ""
         self.size = 0
         self._digest = hashlib.sha256()
-        with _disk_faults():
+        with disk_faults():
             storage.require_space()
             self._file = storage.open_spool(self.path)
 
@@ -58,7 +58,7 @@ class Spool:
             raise TooLarge(f"The file is larger than {settings.UPLOAD_MB} MB.")
         self._digest.update(piece)
         rest = memoryview(piece)
-        with _disk_faults():
+        with disk_faults():
             while rest:  # unbuffered: a nearly full disk takes a part
                 rest = rest[self._file.write(rest) :]
 
@@ -77,7 +77,8 @@ class Spool:
 
 
 @contextmanager
-def _disk_faults() -> Iterator[None]:
+def disk_faults() -> Iterator[None]:
+    """Whatever disk or storage refuse inside is nobody's fault who asks. Raises Unavailable."""
     try:
         yield
     except OSError:
@@ -107,7 +108,7 @@ def finish(user: User, job: ExportJob, spool: Spool, version_rev: str | None = N
     uploaded = {"by": user.pk, "name": spool.name, "at": datetime.now(UTC).isoformat()}
     receipt = filing.facts(claim, spec, name, spool.size, spool.sha256, rows) | {"uploaded": uploaded}
     file = filing.row(claim, receipt, key, content_type(EXTENSION), limits.expiry(job.organization))
-    with _disk_faults():
+    with disk_faults():
         storage.put(spool.path, key)
     try:
         jobs.publish(claim, file, actor=user, version_rev=version_rev)
@@ -133,8 +134,10 @@ class _Careful:
             raise zipfile.BadZipFile("its directory is too large")
         return piece
 
-    def seek(self, *arguments: int) -> int:
-        return self._file.seek(*arguments)
+    def seek(self, offset: int, whence: int = 0) -> int:
+        if whence == 0 and offset < 0:  # as its directory says; the file itself would raise an OSError, as a broken disk does
+            raise zipfile.BadZipFile("it points outside of itself")
+        return self._file.seek(offset, whence)
 
     def tell(self) -> int:
         return self._file.tell()

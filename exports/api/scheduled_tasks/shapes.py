@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from exports.api.scheduled_tasks.base import ChainField
 from exports.models import MailOn, Missed, Overlap
-from taskexport.api.strict import StrictSerializer, Text
+from taskexport.api.strict import Flag, StrictSerializer, Text
 
 REPEATS = ("", "daily", "weekly", "monthly")
 FORMATS = ("csv", "json", "xlsx", "ndjson")
@@ -38,15 +38,6 @@ class Choice(Text):
         if text not in self.words:
             raise serializers.ValidationError(f"Write one of: {', '.join(map(repr, self.words))}.", code="invalid")
         return text
-
-
-class Flag(serializers.BooleanField):
-    """A JSON boolean; texts and numbers are not taken for one."""
-
-    def to_internal_value(self, data: Any) -> bool:
-        if not isinstance(data, bool):
-            self.fail("invalid", input=data)
-        return data
 
 
 @extend_schema_field({"oneOf": [{"type": "string"}, {"type": "integer"}]})

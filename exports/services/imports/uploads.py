@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections import Counter
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from django.utils import timezone
 from exports import storage
 from exports.models import Litter, TaskImport, Upload
 from exports.services.operations import recording
+from exports.services.uploads import disk_faults
 from exports.states import ACTIVE
 from taskexport.errors import AppError, Conflict, Invalid
 from tasks import access
@@ -50,11 +52,12 @@ def begin(user: User, organization: Organization) -> Upload:
 
 
 def finish(upload: Upload, spool: Path, *, name: str, size: int, sha256: str) -> Upload:
-    """Stores what has arrived in the spool. Raises Invalid, NotATable, Conflict if the sweeper took it for given up."""
+    """Stores what has arrived in the spool. Raises Invalid, NotATable, Unavailable, Conflict if the sweeper took it for given up."""
     if size == 0:
         raise Invalid.field("file", "The file is empty.")
     kind = _kind(spool)
-    storage.put(spool, upload.key)
+    with disk_faults():
+        storage.put(spool, upload.key)
     name = "".join(c for c in name.replace("\\", "/").rpartition("/")[2] if c.isprintable())[-NAME_LENGTH:] or f"upload.{kind}"
     rows = Upload.objects.filter(pk=upload.pk)
     if not rows.update(name=name, kind=kind, size=size, sha256=sha256, finished_at=Now()):
@@ -66,7 +69,8 @@ def finish(upload: Upload, spool: Path, *, name: str, size: int, sha256: str) ->
 def abandon(upload: Upload) -> None:
     """Removes what has arrived of an upload that failed; may be called twice."""
     storage.spool_path(upload.spool_name).unlink(missing_ok=True)
-    storage.delete(upload.key)
+    with suppress(OSError):  # else the sweeper of what no row names
+        storage.delete(upload.key)
     Upload.objects.filter(pk=upload.pk).delete()
 
 
