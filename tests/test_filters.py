@@ -242,6 +242,22 @@ def test_relative_days_are_the_zones_own() -> None:
     assert filters.checked(tree, TASKS, now=late, zone=ZONE) == leaf("due_on", "between", ["2023-12-31", "2024-01-07"])
 
 
+@pytest.mark.parametrize(
+    ("op", "unit", "amount", "pinned"),
+    [
+        ("within_last", "minute", 30, ["2024-10-27T00:40:00.000000Z", "2024-10-27T01:10:00.000000Z"]),
+        ("within_last", "hour", 1, ["2024-10-27T00:10:00.000000Z", "2024-10-27T01:10:00.000000Z"]),
+        ("within_last", "day", 1, ["2024-10-26T00:10:00.000000Z", "2024-10-27T01:10:00.000000Z"]),
+        ("more_than_ago", "minute", 30, "2024-10-27T00:40:00.000000Z"),
+        ("within_next", "minute", 30, ["2024-10-27T01:10:00.000000Z", "2024-10-27T01:40:00.000000Z"]),
+    ],
+)
+def test_relative_times_in_the_hour_that_comes_twice(op: str, unit: str, amount: int, pinned: Any) -> None:
+    now = datetime(2024, 10, 27, 1, 10, tzinfo=UTC)  # in Amsterdam 02:10 for the second time
+    tree = filters.checked(leaf("due_at", op, {"unit": unit, "amount": amount}), TASKS, now=now, zone="Europe/Amsterdam")
+    assert tree["value"] == pinned
+
+
 def test_a_job_keeps_its_filter_and_says_it_in_words(acme: Organization) -> None:
     values = {"org_name": "x", "name": "x", "type": "basic", **EVERYTHING}
     tree = {"all": [leaf("status", "is", "none"), {"any": [leaf("city", "is_empty"), {"not": leaf("attributes.a b", "in", ["x", "y"])}]}]}

@@ -112,7 +112,8 @@ def pinned(kind: Kind, op: str, value: Any, now: datetime, zone: str) -> dict[st
     local = now.astimezone(zoneinfo.ZoneInfo(zone))
     try:
         there = shifted(local, value["unit"], value["amount"] if op == "within_next" else -value["amount"])
-        first, last = (_stated(kind, moment) for moment in sorted((there, local)))
+        # Not sorted: within one zone Python compares wall times, and in an hour that comes twice these run backwards.
+        first, last = (_stated(kind, moment) for moment in ((local, there) if op == "within_next" else (there, local)))
     except (OverflowError, ValueError):
         raise ValueError("That is before or after all time; write a smaller amount.") from None
     return {"op": "before", "value": first} if op == "more_than_ago" else {"op": "between", "value": [first, last]}

@@ -23,7 +23,6 @@ INDEXES: dict[str, tuple[str, str]] = {
     "product-variants": ("product-variants", "Product_Variant_Export"),
     "tasks": ("tasks", "Task_Export"),
 }
-READ_ONLY = ("id", "chain", "state", "logs", "debug", "version", "result", "base")
 
 
 class Choice(Text):
@@ -224,7 +223,7 @@ class ScheduledActor(serializers.Serializer):
 class ScheduledEvent(serializers.Serializer):
     """A line of a task's ledger."""
 
-    kind = serializers.CharField(help_text="created, changed, paused, resumed, taken_over.")
+    kind = serializers.CharField(help_text="created, changed, paused, resumed, taken_over, reset.")
     at = serializers.DateTimeField()
     actor = ScheduledActor(allow_null=True, help_text="Who did it; null: the service itself.")
     detail = serializers.CharField(allow_blank=True)
