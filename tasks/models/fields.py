@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import zoneinfo
-from decimal import Context, Decimal, InvalidOperation
+from decimal import Context, Decimal
 from typing import Any
 
 from django import forms
@@ -15,6 +15,7 @@ from django.forms.fields import InvalidJSONInput
 
 # A double holds every decimal of 15 significant digits exactly; SQLite stores numbers as doubles.
 FIFTEEN_DIGITS = Context(prec=15)
+MOST_PLACES = 100  # before or behind the point: a double has three times as many, and every reader of files takes them
 
 
 def plain(value: Decimal) -> str:
@@ -25,8 +26,13 @@ def plain(value: Decimal) -> str:
     return "0" if text in {"-0", ""} else text
 
 
+def _rounded(value: Any) -> Decimal:
+    return FIFTEEN_DIGITS.create_decimal(repr(value) if isinstance(value, float) else value)
+
+
 class PlainDecimalField(models.Field):
-    """An exact decimal of up to 15 significant digits, stored without trailing zeros; longer input is rounded half-even.
+    """An exact decimal of up to 15 significant digits, stored without trailing zeros; longer input is rounded half-even, and what has
+    more than 100 places before or behind its point refused.
 
     `numeric` on PostgreSQL, `real` on SQLite, where the shortest text of a double gives the same 15 digits back.
     """
@@ -40,10 +46,10 @@ class PlainDecimalField(models.Field):
         if value is None or value == "":
             return None
         try:
-            number = FIFTEEN_DIGITS.create_decimal(repr(value) if isinstance(value, float) else value)
-        except (InvalidOperation, TypeError, ValueError):
+            number = _rounded(value)
+        except (ArithmeticError, TypeError, ValueError):
             number = Decimal("NaN")
-        if not number.is_finite():
+        if not number.is_finite() or (number and abs(number.adjusted()) >= MOST_PLACES):
             raise ValidationError("Write a decimal number, such as -76.61.", code="invalid")
         return Decimal(plain(number))
 
@@ -56,7 +62,7 @@ class PlainDecimalField(models.Field):
         return float(value) if value is not None and connection.vendor == "sqlite" else value
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Decimal | None:
-        return self.to_python(value)
+        return None if value is None else Decimal(plain(_rounded(value)))
 
     def formfield(self, **kwargs: Any) -> Any:
         return super().formfield(**{"form_class": forms.DecimalField, **kwargs})
@@ -89,6 +95,8 @@ class KeptJSONFormField(forms.JSONField):
             found = super().to_python(value)
         except RecursionError:
             raise ValidationError(TOO_DEEP, code="not_kept") from None
+        except ValueError:  # Python reads no longer one
+            raise ValidationError("A number in it has more than 4,000 digits; write it as a text.", code="not_kept") from None
         require_kept(found)
         return found
 
@@ -96,7 +104,7 @@ class KeptJSONFormField(forms.JSONField):
         try:
             found = super().bound_data(data, initial)
             require_kept(found)
-        except (RecursionError, ValidationError):  # shown as it was typed: read and written anew it may be no text that can be sent
+        except (RecursionError, ValueError, ValidationError):  # shown as it was typed: read and written anew it may be no text that can be sent
             return InvalidJSONInput(data)
         return found
 
