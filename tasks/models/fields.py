@@ -15,7 +15,6 @@ from django.forms.fields import InvalidJSONInput
 
 # A double holds every decimal of 15 significant digits exactly; SQLite stores numbers as doubles.
 FIFTEEN_DIGITS = Context(prec=15)
-MOST_PLACES = 100  # before or behind the point: a double has three times as many, and every reader of files takes them
 
 
 def plain(value: Decimal) -> str:
@@ -26,13 +25,8 @@ def plain(value: Decimal) -> str:
     return "0" if text in {"-0", ""} else text
 
 
-def _rounded(value: Any) -> Decimal:
-    return FIFTEEN_DIGITS.create_decimal(repr(value) if isinstance(value, float) else value)
-
-
 class PlainDecimalField(models.Field):
-    """An exact decimal of up to 15 significant digits, stored without trailing zeros; longer input is rounded half-even, and what has
-    more than 100 places before or behind its point refused.
+    """An exact decimal of up to 15 significant digits, stored without trailing zeros; longer input is rounded half-even.
 
     `numeric` on PostgreSQL, `real` on SQLite, where the shortest text of a double gives the same 15 digits back.
     """
@@ -46,10 +40,10 @@ class PlainDecimalField(models.Field):
         if value is None or value == "":
             return None
         try:
-            number = _rounded(value)
+            number = FIFTEEN_DIGITS.create_decimal(repr(value) if isinstance(value, float) else value)
         except (ArithmeticError, TypeError, ValueError):
             number = Decimal("NaN")
-        if not number.is_finite() or (number and abs(number.adjusted()) >= MOST_PLACES):
+        if not number.is_finite():
             raise ValidationError("Write a decimal number, such as -76.61.", code="invalid")
         return Decimal(plain(number))
 
@@ -62,7 +56,7 @@ class PlainDecimalField(models.Field):
         return float(value) if value is not None and connection.vendor == "sqlite" else value
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Decimal | None:
-        return None if value is None else Decimal(plain(_rounded(value)))
+        return self.to_python(value)
 
     def formfield(self, **kwargs: Any) -> Any:
         return super().formfield(**{"form_class": forms.DecimalField, **kwargs})
