@@ -122,10 +122,11 @@ def test_a_runner_drives_a_job_from_new_to_done(client_of: ClientOf, editor: Use
     assert no_files()
 
 
-def test_the_receipt_of_an_uploaded_file_verifies(client_of: ClientOf, editor: User, acme: Organization) -> None:
+@pytest.mark.parametrize("header", ["id,a,b,c", '\ufeff"the\nid",a'])
+def test_the_receipt_of_an_uploaded_file_verifies(client_of: ClientOf, editor: User, acme: Organization, header: str) -> None:
     client = client_of(editor)
     job = make(client, acme, "in progress")
-    bring(client, job, zipped('id,a,b,c\n"1\n2",é\n\n3,4\n'), name="theirs.csv.zip")
+    bring(client, job, zipped(f'{header}\n"1\n2",é\n\n3,4\n'), name="theirs.csv.zip")
     signed = client.get(path(job, "receipt")).json()
     file = ExportFile.objects.get()
     assert signed["receipt"]["uploaded"]["name"] == "theirs.csv.zip"

@@ -331,6 +331,7 @@ REFUSED: list[tuple[Any, str]] = [
     (leaf("id", "between", [1]), "filter.value"),
     (leaf("latitude", "lt", "NaN"), "filter.value"),
     (leaf("latitude", "lt", "1e500"), "filter.value"),
+    (leaf("latitude", "lt", "1e9999999"), "filter.value"),
     (leaf("due_at", "on", "2024-02-30"), "filter.value"),
     (leaf("due_at", "after", "2024-01-01T00:00:00"), "filter.value"),
     (leaf("due_on", "on", "2024-01-01T00:00:00Z"), "filter.value"),

@@ -7,7 +7,7 @@ import re
 import uuid
 import zoneinfo
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from exports.cells import Kind
@@ -50,7 +50,7 @@ def _decimal(value: Any) -> Decimal:
         number = FIFTEEN_DIGITS.create_decimal(repr(value) if isinstance(value, float) else value)
         if not number.is_finite() or abs(number.adjusted()) > 30:
             raise ValueError
-    except (ValueError, InvalidOperation):
+    except (ValueError, ArithmeticError):
         raise ValueError("Write a number, such as -76.61.") from None
     return number
 
