@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from django.conf import settings
 
 from exports import worker
+from exports.formats import FORMATS
 from exports.services import jobs, preflight, receipts, specs
+from taskexport.processes import ROOT
 from tasks.models import Organization, Task, User
 from tests import random_tasks
 from tests.making import EVERYTHING, make_queued, make_tasks
 from tests.test_formats import TEXTS, TIMES, ordered
 
-pq: Any = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed: requirements-parquet.txt")
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_without_its_library_the_format_is_not_there() -> None:
+    code = (
+        "import sys; sys.modules['pyarrow'] = None; import django; django.setup();"
+        " from exports.formats import FORMATS; from exports.admin.new import offered; print(*FORMATS)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert said.stdout.split() == [name for name in FORMATS if name != "parquet"]
+    assert "parquet" in FORMATS
 
 
 def test_every_value_comes_back_typed(acme: Organization) -> None:

@@ -275,8 +275,10 @@ class ScheduleForm(TimingForm):
         for one in error.fields:
             self.add_error(self._field_of(one), self._detail_of(one))
         if self.schedule and error.code == "stale_version":
-            self.data = self.data.copy()
-            self.data["version"] = str(self.schedule.version)
+            sent: Any = self.data
+            sent = sent.copy()
+            sent["version"] = str(self.schedule.version)
+            self.data = sent
             self.add_error(None, meanwhile(self.schedule.version))
         elif not error.fields:
             self.add_error(None, error.message)
