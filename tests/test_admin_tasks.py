@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.core.cache import cache
 from django.core.exceptions import ValidationError
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils.html import escape
+from rest_framework.settings import api_settings
 
 from taskexport.errors import Unauthenticated
 from tasks import access
@@ -371,6 +376,31 @@ def test_sign_in_by_e_mail_in_any_case(admin: User) -> None:
     client = Client()
     response = client.post("/admin/login/?next=/admin/", {"username": "ADMIN@Example.com", "password": "correct horse battery"})
     assert response["Location"] == "/admin/"
+
+
+def test_guessing_is_counted_with_the_api_s_sign_ins_whatever_the_forwarded_address(admin: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(api_settings.DEFAULT_THROTTLE_RATES, "login", "3/min")
+    client, right = Client(), {"username": admin.email, "password": "correct horse battery"}
+    assert client.post("/api/token", {"email": admin.email, "password": "wrong"}, content_type="application/json").status_code == 401
+    for number in range(2):
+        answer = client.post("/admin/login/", right | {"password": "wrong"}, headers={"X-Forwarded-For": f"10.0.0.{number}"})
+        assert "Too many sign-ins" not in answer.content.decode()
+    answer = client.post("/admin/login/", right)
+    assert (answer.status_code, "Too many sign-ins from this address" in answer.content.decode()) == (200, True)
+    assert "_auth_user_id" not in client.session
+    assert client.post("/api/token", {"email": admin.email, "password": "correct horse battery"}, content_type="application/json").status_code == 429
+    cache.clear()  # a minute later
+    assert client.post("/admin/login/?next=/admin/", right)["Location"] == "/admin/"
+
+
+@pytest.mark.parametrize("place", ["/admin/login/", "/admin/tasks/task/add/"])
+def test_a_form_with_a_file_is_refused_before_anything_is_kept_of_it(db: None, place: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    kept: list[Any] = []
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", lambda *args, **options: kept.append(args))
+    big = SimpleUploadedFile("big.bin", bytes(5 * 1024 * 1024))
+    assert Client(enforce_csrf_checks=True).post(place, {"username": "x", "file": big}).status_code == 400
+    assert (kept, list(tmp_path.iterdir())) == ([], [])
 
 
 # -- Access tokens -------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import time
 import zipfile
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -19,6 +20,7 @@ from openpyxl import Workbook
 
 from taskexport.errors import Invalid, NotFound
 from tasks import importing
+from tasks.importing.rows import MAX_ROW_CHARS
 from tasks.importing.times import reader, settle
 from tasks.models import Case, Flow, Hub, Member, Organization, Subject, Task
 
@@ -406,6 +408,35 @@ def test_assignees_are_found_or_made_and_the_first_leads(load: Any, acme: Organi
     task = Task.objects.get(external_id="1")
     assert (task.assignee, list(task.assignees.all())) == (known, [known])
     assert Member.objects.count() == 3
+
+
+@pytest.mark.parametrize("row", ["," * MAX_ROW_CHARS, f'"{"x" * 1_000_000}\n",' * (MAX_ROW_CHARS // 1_000_000 + 1)])
+def test_a_csv_of_one_endless_row_is_refused(load: Any, row: str) -> None:
+    for text in (row, f"Id,Subject\n1,a\n{row}"):
+        with pytest.raises(Invalid, match="characters: is this a CSV"):
+            load(text)
+    assert not Task.objects.exists()
+
+
+def test_a_csv_of_very_many_columns_is_read_in_seconds(load: Any) -> None:
+    began = time.process_time()
+    header = ",".join(f"c{number}" for number in range(200_000))
+    with pytest.raises(Invalid, match="'c7' is there twice"):
+        load(f"{header},c7\n")
+    assert time.process_time() - began < 10
+
+
+def test_a_workbook_that_says_it_has_more_rows_than_there_are_is_refused(load: Any, tmp_path: Path) -> None:
+    book = Workbook()
+    book.active.append(["Id", "Subject"])
+    book.active.append([1, "a"])
+    book.save(tmp_path / "whole.xlsx")
+    with zipfile.ZipFile(tmp_path / "whole.xlsx") as whole, zipfile.ZipFile(tmp_path / "far.xlsx", "w") as far:
+        for name in whole.namelist():
+            far.writestr(name, whole.read(name).replace(b'<row r="2"', b'<row r="2000000000000"'))
+    with pytest.raises(Invalid, match="cannot be read after row 1048577"):
+        load((tmp_path / "far.xlsx").read_bytes())
+    assert not Task.objects.exists()
 
 
 def test_a_workbook_s_typed_cells(load_workbook: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from datetime import timedelta
@@ -98,6 +99,18 @@ def test_what_is_refused_leaves_nothing(client_of: ClientOf, editor: User, viewe
     assert [response.status_code for response, _ in refused] == [status for _, status in refused]
     assert not Upload.objects.exists()
     assert stored() == []
+
+
+def test_a_workbook_with_a_vast_directory_is_refused_before_that_is_read(client_of: ClientOf, editor: User) -> None:
+    members = {f"{number:0300}": b"" for number in range(8_000)}  # fewer than it may have, but who could tell before it has read them?
+    data = workbook(xl__workbook_xml=b"x", **members)
+    tracemalloc.start()
+    try:
+        assert send(client_of(editor), data, "a.xlsx").status_code == 415
+        assert tracemalloc.get_traced_memory()[1] < len(data) + 8 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+    assert (Upload.objects.count(), stored()) == (0, [])
 
 
 def test_a_file_too_large_is_refused_before_or_while_it_arrives(client_of: ClientOf, editor: User, settings: Any) -> None:

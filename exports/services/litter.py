@@ -12,6 +12,8 @@ log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 30  # of a tick: a storage that hangs must not take the next one's turn; what is left waits
 # An export's spool is swept by its attempts, but only on the machine that ticks.
+BROUGHT = ".upload"  # a zip of an external runner
+SPOOLS = (".part", BROUGHT)
 SPOOL_SECONDS = 24 * 3600  # longer than any of them takes
 
 
@@ -40,5 +42,5 @@ def _remove(one: Litter) -> None:
 
 
 def sweep_spool() -> int:
-    """Removes what killed processes left in this machine's spool. How many files."""
-    return storage.delete_old_spools(".part", SPOOL_SECONDS)
+    """Removes what killed processes left in this machine's spool; each machine does it for itself, with its work. How many files."""
+    return sum(storage.delete_old_spools(suffix, SPOOL_SECONDS) for suffix in SPOOLS)

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 
 from exports import storage
 from exports.models import JobAttempt, TickLease
-from exports.services import changes, jobs, litter, readiness, retention, uploads
+from exports.services import changes, jobs, litter, readiness, retention
 from exports.services.deliveries import sending
 from exports.services.imports import running
 from exports.services.imports import uploads as import_uploads
@@ -23,7 +23,6 @@ from tasks import sessions
 
 log = logging.getLogger(__name__)
 
-UPLOAD_SECONDS = 24 * 3600  # no upload takes longer; one that is older was cut off with its process
 TICK_LEASE_SECONDS = 240  # longer than a tick ever takes; the control cluster kills it at 300
 
 
@@ -83,7 +82,7 @@ def sweep() -> int:
             log.warning("not swept", extra={"job": str(attempt.job_id), "attempt": attempt.number, "error": type(error).__name__})
         if time.monotonic() > until:
             break
-    return swept + storage.delete_old_spools(uploads.SUFFIX, UPLOAD_SECONDS)
+    return swept
 
 
 def _sweep_one(attempt: JobAttempt) -> int:

@@ -12,7 +12,7 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -23,13 +23,13 @@ from exports import storage
 from exports.datasets import Spec
 from exports.formats import content_type, stem
 from exports.models import ExportJob
-from exports.services import filing, jobs, limits, receipts
+from exports.services import filing, jobs, limits, litter, receipts
 from taskexport.errors import Conflict, Invalid, NotFound, TooLarge, Unavailable, WrongType
 from tasks.models import User
 
 MEDIA_TYPE = "application/zip"
 EXTENSION = "csv.zip"
-SUFFIX = ".upload"  # of spool files
+SUFFIX = litter.BROUGHT  # of spool files
 MEGABYTE = 1024 * 1024
 DIRECTORY_BYTES = MEGABYTE  # a zip of one member has a directory of a few hundred
 RATIO_MOST = 500  # deflate reaches 1,032 on a file made for it, a CSV seldom 100
@@ -42,6 +42,8 @@ class Spool:
     """An upload while it comes in. Raises TooLarge past the limit, Unavailable when the disk refuses."""
 
     def __init__(self) -> None:
+        with suppress(OSError):  # what a killed web process left on its own machine, where nothing ticks
+            litter.sweep_spool()
         self.path = storage.spool_path(f"{secrets.token_hex(8)}{SUFFIX}")
         self.name = ""  # as the runner calls the file
         self.media_type = ""
@@ -122,15 +124,15 @@ def _refused(detail: str) -> Invalid:
     return Invalid.field("file", detail)
 
 
-class _Careful:
-    """A file for zipfile, which reads a directory of any size at once; this one gives no more than it should need."""
+class Careful:
+    """A file for zipfile, which reads a directory of any size at once and makes an object of each entry; this one gives no more than `most` bytes."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    def __init__(self, file: BinaryIO, most: int = DIRECTORY_BYTES) -> None:
+        self._file, self._most = file, most
 
     def read(self, size: int = -1) -> bytes:
-        piece = self._file.read(size if 0 <= size <= DIRECTORY_BYTES else DIRECTORY_BYTES + 1)
-        if len(piece) > DIRECTORY_BYTES:
+        piece = self._file.read(size if 0 <= size <= self._most else self._most + 1)
+        if len(piece) > self._most:
             raise zipfile.BadZipFile("its directory is too large")
         return piece
 
@@ -183,7 +185,7 @@ class _Measured:
 def count_rows(path: Path, options: dict[str, Any]) -> int:
     """The rows of the one CSV in this zip, which is read to its end and its CRC checked. Raises Invalid, TooLarge."""
     try:
-        with path.open("rb") as file, zipfile.ZipFile(cast(BinaryIO, _Careful(file))) as archive:
+        with path.open("rb") as file, zipfile.ZipFile(cast(BinaryIO, Careful(file))) as archive:
             member = _only_csv(archive.infolist())
             with archive.open(member) as stream:
                 return receipts.rows_uploaded(cast(BinaryIO, _Measured(stream, member.compress_size)), options)

@@ -7,7 +7,7 @@ from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from django.conf import settings
 from django.db import transaction
@@ -17,6 +17,8 @@ from django.utils import timezone
 
 from exports import storage
 from exports.models import Litter, TaskImport, Upload
+from exports.services import litter
+from exports.services import uploads as brought
 from exports.services.operations import recording
 from exports.services.uploads import disk_faults
 from exports.states import ACTIVE
@@ -30,6 +32,7 @@ UNFINISHED_SECONDS = 3600  # far longer than a web server lets a request last
 OPEN_MOST = 20  # uploads of one organization that wait at once
 NAME_LENGTH = 200
 MEMBERS_MOST = 10_000  # of a workbook's zip
+MEMBER_BYTES = 200  # of each in its directory
 SNIFF_BYTES = 64 * 1024
 
 
@@ -43,6 +46,8 @@ class NotATable(AppError):
 def begin(user: User, organization: Organization) -> Upload:
     """The place for a file that is about to arrive. Raises Forbidden, NotFound, Conflict where too many wait already."""
     access.require(user, Action.WRITE, organization)
+    with suppress(OSError):  # what a killed web process left on its own machine, where nothing ticks
+        litter.sweep_spool()
     with transaction.atomic():
         if Upload.objects.filter(organization=organization, expires_at__gt=Now()).count() >= OPEN_MOST:
             raise Conflict(
@@ -91,7 +96,7 @@ def _kind(path: Path) -> str:
             raise NotATable("This is neither CSV (UTF-8) nor XLSX.")
         return "csv"
     try:
-        with zipfile.ZipFile(path) as book:
+        with path.open("rb") as file, zipfile.ZipFile(cast(BinaryIO, brought.Careful(file, MEMBERS_MOST * MEMBER_BYTES))) as book:
             members = book.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         raise NotATable("The workbook is damaged: it is no whole zip.") from None
