@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -23,6 +23,9 @@ from taskexport.staff import LongPaginator, OrganizationFilter, may_anywhere, ma
 from tasks import access
 from tasks.access import Action
 from tasks.models import Organization, User
+
+# Whoever was signed out meanwhile comes from the sign-in page to the address of the button, without what the button sends.
+PRESS_AGAIN = "Nothing was done yet: press the button again."
 
 
 class Screen(admin.ModelAdmin):
@@ -85,9 +88,7 @@ class Screen(admin.ModelAdmin):
         raise NotImplementedError
 
     def of_row(self, request: HttpRequest, key: Any, act: Callable[[Any], HttpResponse], *, post: bool = False) -> HttpResponse:
-        """`act`'s answer for a visible row; a refusal becomes a message on the row's page."""
-        if post and request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
+        """`act`'s answer for a visible row; a refusal becomes a message on the row's page, and so does a look at the address of a button."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         try:
@@ -95,7 +96,9 @@ class Screen(admin.ModelAdmin):
         except NotFound:
             return self._get_obj_does_not_exist_redirect(request, self.opts, str(key))  # type: ignore[attr-defined]
         try:
-            return act(row)
+            if not post or request.method == "POST":
+                return act(row)
+            messages.info(request, PRESS_AGAIN)
         except AppError as error:
             messages.error(request, error.message)
         return redirect(self.url("change", row.pk))
@@ -123,14 +126,16 @@ class AskingForm(forms.Form):
 
     organization = forms.ModelChoiceField(Organization.objects.none(), empty_label="Choose…")
     nonce = forms.UUIDField(widget=forms.HiddenInput())
+    version = forms.IntegerField(required=False, max_value=2**31 - 1, widget=forms.HiddenInput())  # of the row, as it was when the form was shown
     names: ClassVar[dict[str, str]] = {}
 
     def __init__(self, user: User, data: Any = None, *, action: Action, row: Any = None, initial: dict[str, Any] | None = None) -> None:
-        super().__init__(data, initial={"nonce": uuid.uuid4(), **(initial or {})}, label_suffix="")
+        super().__init__(data, initial={"nonce": uuid.uuid4(), "version": getattr(row, "version", None), **(initial or {})}, label_suffix="")
         self.user, self.row = user, row
         if row is not None:  # what is there never moves
             del self.fields["organization"], self.fields["nonce"]
             return
+        del self.fields["version"]
         mine = access.organizations(user, action)
         field: Any = self.fields["organization"]
         field.queryset = mine
@@ -143,7 +148,9 @@ class AskingForm(forms.Form):
         for one in error.fields:
             name = self.names.get(one.field, one.field)
             self.add_error(name if name in self.fields else None, one.detail)
-        if not error.fields:
+        if self.row is not None and error.code == "stale_version":
+            overtaken(self, self.row.version)
+        elif not error.fields:
             self.add_error(None, error.message)
 
     def once(self, make: Callable[[], Any]) -> Any:
@@ -170,6 +177,14 @@ def meanwhile(version: int) -> str:
         f"Somebody changed it meanwhile: it is at version {version} now. What you wrote is still here. Save it again to put it in the other's"
         " place, or cancel to see that."
     )
+
+
+def overtaken(form: forms.Form, version: int) -> None:
+    """Has a form whose row is at another version by now say so, and take the other's place when it is sent again."""
+    data: Any = form.data
+    form.data = data = data.copy()
+    data["version"] = str(version)
+    form.add_error(None, meanwhile(version))
 
 
 def badge(word: str, tone: str) -> SafeString:

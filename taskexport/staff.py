@@ -86,6 +86,9 @@ def handed_over(request: HttpRequest) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
+MOST_PAGES = 10**9  # no table has more, and the database can still count to such a place
+
+
 class LongPaginator(Paginator):
     """Pages of a long table: a long total is an estimate, and a page costs the same however deep it lies."""
 
@@ -103,7 +106,7 @@ class LongPaginator(Paginator):
         try:
             return super().validate_number(number)
         except EmptyPage:
-            if self.count <= lists.MANY_SHOWN or int(number) < 1:
+            if self.count <= lists.MANY_SHOWN or not 1 <= int(number) <= MOST_PAGES:
                 raise
             return int(number)  # an estimate may be too small
 

@@ -87,10 +87,15 @@ def test_a_webhook_s_secret_is_shown_once_and_rotated(admin: User, acme: Organiz
     later = "".join(client.get(path).content.decode() for path in (HOOKS, page(webhook), page(webhook, "edit"))) + again.content.decode()
     assert match[1] not in later
     assert webhook.sealed_secret not in later
-    rotated = re.search(r"data-secret>(whsec_[\w+/=]+)<", client.post(page(webhook, "rotate")).content.decode())
+    pressed = {"nonce": str(client.get(page(webhook)).context["nonce"])}
+    rotated = re.search(r"data-secret>(whsec_[\w+/=]+)<", client.post(page(webhook, "rotate"), pressed).content.decode())
     assert rotated
     assert rotated[1] != match[1]
     assert "signed with the one before" in client.get(page(webhook)).content.decode()
+    # Loaded anew, that page makes no third one: the first would be known to nobody any more.
+    before = kept()
+    assert "not shown again" in said(client.post(page(webhook, "rotate"), pressed, follow=True))
+    assert kept() == before
     assert Webhook.objects.count() == 1
 
 
@@ -110,7 +115,8 @@ def test_a_webhook_is_changed_switched_tested_and_deleted(admin: User, acme: Org
     assert "The test did not arrive" in said(tested)
     assert "The service switched it off." in tested.content.decode()
     assert str(Delivery.objects.get().pk) in tested.content.decode()
-    assert client.get(page(webhook, "test")).status_code == 405
+    assert "press the button again" in said(client.get(page(webhook, "test"), follow=True))
+    assert Delivery.objects.count() == 1
     assert "go with it" in client.get(page(webhook, "remove")).content.decode()
     client.post(page(webhook, "remove"))
     assert not Webhook.objects.exists()
@@ -171,6 +177,24 @@ def test_a_destination_in_use_is_not_deleted(admin: User, acme: Organization, st
     assert not Destination.objects.exists()
 
 
+@pytest.mark.parametrize("make", [hook, place])
+def test_a_form_of_a_row_that_somebody_changed_meanwhile_takes_its_place_only_if_sent_again(
+    make: Callable[[User, Organization], Any], admin: User, acme: Organization, staff_client_of: StaffClientOf
+) -> None:
+    row, client = make(admin, acme), staff_client_of(admin)
+    mine = {one.html_name: one.value() for one in client.get(page(row, "edit")).context["form"] if one.value() is not None}
+    client.post(page(row, "edit"), mine | {"name": "Theirs"})
+    refused = client.post(page(row, "edit"), mine | {"name": "Mine"})
+    assert "Somebody changed it meanwhile: it is at version 2 now." in refused.content.decode()
+    row.refresh_from_db()
+    assert (row.name, row.version) == ("Theirs", 2)
+    shown = {one.html_name: one.value() for one in refused.context["form"] if one.value() is not None}
+    assert shown["name"] == "Mine"
+    client.post(page(row, "edit"), shown)
+    row.refresh_from_db()
+    assert (row.name, row.version) == ("Mine", 3)
+
+
 # -- The log -------------------------------------------------------------------------------------------------------
 def test_the_log_finds_dead_letters_and_sends_them_again(admin: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
     webhook, client = hook(admin, acme, "ERP"), staff_client_of(admin)
@@ -194,7 +218,10 @@ def test_the_log_finds_dead_letters_and_sends_them_again(admin: User, acme: Orga
     assert "1 of 2" in said(both)
     assert "never sent again" in said(both)
     assert list(Delivery.objects.order_by("created_at").values_list("state", flat=True)) == ["pending", "sent"]
-    assert client.get(page(dead, "redeliver")).status_code == 405
+    Delivery.objects.filter(pk=dead.pk).update(state="dead")
+    assert "press the button again" in said(client.get(page(dead, "redeliver"), follow=True))
+    dead.refresh_from_db()
+    assert dead.state == "dead"
 
 
 def test_lists_and_pages_cost_the_same_however_many_rows_there_are(admin: User, acme: Organization, staff_client_of: StaffClientOf) -> None:

@@ -16,7 +16,7 @@ from django.test import Client
 from django.utils import timezone
 
 from exports import storage, worker
-from exports.models import Delivery, Destination, Download, ExportFile, ExportJob, ExportSchedule, Firing, JobEvent, Kind, Webhook
+from exports.models import Delivery, Destination, Download, ExportFile, ExportIssue, ExportJob, ExportSchedule, Firing, JobEvent, Kind, Webhook
 from exports.services import bundles, jobs
 from exports.states import JobStatus
 from tasks.models import Organization, User
@@ -123,6 +123,24 @@ def test_the_curl_of_a_job_makes_the_same_job(
     twin = ExportJob.objects.get(pk=answer.json()["job"]["id"])
     assert twin.spec == job.spec
     assert (twin.name, twin.creation_end_date) == (job.name, job.creation_end_date)
+
+
+def test_no_call_makes_a_file_of_changes(editor: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
+    job = make_job(editor, acme, type="custom", dataset="tasks", columns=["id"], changes_of=1)
+    answer = staff_client_of(editor).get(page(job))
+    assert [call.name for call in answer.context["calls"]] == ["read"]
+    assert "Copy as curl" not in answer.content.decode()
+
+
+def test_the_first_of_many_issues_are_shown_and_that_there_are_more(editor: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
+    job = make_job(editor, acme)
+    ExportIssue.objects.bulk_create(ExportIssue(job=job, row_id=number, column="body", reason="cell_too_long", text="x") for number in range(1, 101))
+    client = staff_client_of(editor)
+    assert "Here are the first" not in client.get(page(job)).content.decode()
+    ExportIssue.objects.create(job=job, row_id=101, column="body", reason="cell_too_long", text="x")
+    text = client.get(page(job)).content.decode()
+    assert "Here are the first 100 of them." in text
+    assert "<td>101</td>" not in text
 
 
 def test_a_delivery_is_told_with_its_receiver(editor: User, admin: User, acme: Organization, staff_client_of: StaffClientOf) -> None:

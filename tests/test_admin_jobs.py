@@ -207,11 +207,13 @@ def test_a_button_in_the_wrong_status_is_refused_in_words(verb: str, admin: User
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_buttons_are_post_only_and_need_the_token(verb: str, admin: User, acme: Organization) -> None:
+def test_a_button_s_address_alone_does_nothing_and_a_post_needs_the_token(verb: str, admin: User, acme: Organization) -> None:
     job = moved(make_job(admin, acme), SOURCE.get(verb, JobStatus.DONE))
     client = Client(enforce_csrf_checks=True)
     client.force_login(admin)
-    assert client.get(page(job, verb)).status_code == 405
+    looked = client.get(page(job, verb), follow=True)  # as after a sign-in in between
+    assert looked.redirect_chain == [(page(job), 302)]
+    assert "press the button again" in said(looked)
     refused = client.post(page(job, verb))
     assert refused.status_code == 403
     assert "send that again" in refused.content.decode()

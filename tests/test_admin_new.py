@@ -335,6 +335,25 @@ def test_a_job_s_choices_begin_another(editor: User, viewer: User, acme: Organiz
         assert ExportJob.objects.order_by("created_at").last().spec == other.spec, values
 
 
+def test_a_config_s_link_brings_its_zone_and_how_days_are_written(editor: User, admin: User, acme: Organization, staff_client_of: Any) -> None:
+    config = configs.create(admin, acme, {"name": "Mine", "columns": ["id", "due_on"], "timezone": "Asia/Tokyo", "date_format": "dmy"})
+    client = staff_client_of(editor)
+    begun = client.get(f"{ADD}?config={config.pk}").context["choices"]
+    assert (begun["config_id"], begun["timezone"], begun["date_format"]) == (config.pk, "Asia/Tokyo", "dmy")
+    client.post(ADD, {"spec": json.dumps(begun), "nonce": str(uuid.uuid4())})
+    spec = ExportJob.objects.get().spec
+    assert (spec["config_id"], spec["timezone"], spec["date_format"]) == (config.pk, "Asia/Tokyo", "dmy")
+
+
+def test_a_refused_plain_form_still_has_its_choices(admin: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
+    rule = {"field_name": "city", "field_type": "keyword", "operator": "is", "value": "Oslo"}
+    segment = segments.create(admin, acme, "Oslo", {"index": "tasks", "rules": [rule]})
+    text = staff_client_of(admin).post(ADD, plain(acme, name="x" * 201, segment_id=segment.pk, date_format="dmy")).content.decode()
+    for value in (acme.pk, segment.pk, "UTC", "dmy", "dates"):
+        assert f'<option value="{value}" selected>' in text, value
+    assert not ExportJob.objects.exists()
+
+
 def test_what_a_change_export_adds_is_its_schedule_s_alone(editor: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
     job = make_job(editor, acme)
     added = [{"title": "_change", "compute": {"op": "change"}}, {"key": "id", "title": "_id"}]

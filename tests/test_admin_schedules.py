@@ -13,7 +13,7 @@ from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 
 from exports.models import ExportConfig, ExportJob, ExportSchedule, Firing, Outcome, ScheduleEvent
-from exports.services import segments
+from exports.services import configs, jobs, segments, specs
 from exports.services.deliveries import destinations
 from exports.services.schedules import pausing, recurrence, settling
 from taskexport.staff import hand_over
@@ -130,7 +130,15 @@ def test_an_admin_runs_pauses_resumes_takes_over_and_resets(admin: User, editor:
     assert (schedule.paused_reason, schedule.owner) == ("", admin)
     told = [event["what"] for event in client.get(page(schedule)).context["events"]]
     assert told == ["Reset to a full export", "Taken over", "Resumed", "Paused", "Created"]
-    assert all(client.get(page(schedule, verb)).status_code == 405 for verb in VERBS[:-1])
+    before = kept()
+    for verb in VERBS[:-1]:
+        assert "press the button again" in said(client.get(page(schedule, verb), follow=True)), verb
+    assert kept() == before
+
+
+def test_the_page_says_the_options_of_the_format_in_words(admin: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
+    schedule = make_schedule(admin, acme, format="csv", options={"delimiter": "\t", "bom": True})
+    assert "CSV; delimiter: tab; bom: yes" in text_of(staff_client_of(admin), page(schedule))
 
 
 def test_deleting_asks_once_more_and_leaves_the_exports(admin: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
@@ -309,6 +317,32 @@ def test_a_job_s_repeat_begins_with_its_choices(admin: User, acme: Organization,
     assert (schedule.columns, schedule.filter, schedule.format) == ([{"key": "title", "title": "What"}], rows, "xlsx")
     assert "There is no such export job." in client.get(ADD, {"from_job": str(uuid.uuid4())}).content.decode()
     assert client.get(ADD, {"from_job": "x", "draft": "x"}).status_code == 200
+
+
+def test_a_repeat_says_what_a_schedule_will_not_do_as_the_job_did(admin: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
+    client = staff_client_of(admin)
+    job = make_job(admin, acme, type="custom", dataset="tasks", columns=["id"], date_format="dmy", sort=[{"column": "title"}])
+    text = text_of(client, ADD, from_job=str(job.pk))
+    assert "does not keep its date format" in text
+    assert "does not keep the order of its rows" in text
+    config = configs.create(admin, acme, {"name": "Ours", "columns": ["id"], "date_format": "dmy"})
+    job = jobs.create(admin, acme, specs.make({"org_name": "Acme", "name": "job", "type": "custom", **specs.EVER}, config))
+    text = text_of(client, ADD, from_job=str(job.pk))
+    assert "does not keep" not in text
+    assert "was changed since" not in text
+    configs.update(admin, config, {"columns": ["id", "title"]})
+    assert "The config “Ours” was changed since" in text_of(client, ADD, from_job=str(job.pk))
+
+
+def test_a_repeat_of_a_change_export_begins_without_the_columns_that_it_adds(admin: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
+    job = make_job(admin, acme, type="custom", dataset="tasks", columns=["title"], changes_of=1)
+    assert [column["title"] for column in job.spec["columns"]] == ["_change", "_id", "title"]
+    client = staff_client_of(admin)
+    shown = client.get(ADD, {"from_job": str(job.pk)}).context["form"]
+    asked = {one.html_name: one.value() for one in shown if one.value() not in {None, False}}
+    client.post(ADD, asked | {"window": "all"})
+    schedule = ExportSchedule.objects.get()
+    assert (schedule.columns, schedule.changes_only) == ([{"key": "title", "title": "title"}], True)
 
 
 def test_the_choices_of_a_new_export_are_handed_over_by_the_session(

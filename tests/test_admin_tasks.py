@@ -231,6 +231,22 @@ def test_an_editor_deletes_nothing_and_an_admin_does(editor: User, admin: User, 
     assert not Task.objects.exists()
 
 
+def test_more_tasks_than_a_page_can_name_are_not_deleted_at_once(admin: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
+    Task.objects.bulk_create(Task(organization=acme, title=f"Task {number}") for number in range(501))
+    client, first = staff_client_of(admin), Task.objects.first()
+    assert first
+    every = {"action": "delete_selected", "_selected_action": [first.pk], "select_across": "1", "index": "0"}
+    assert "at most 500 tasks" in client.post(path("task"), every, follow=True).content.decode()
+    assert Task.objects.count() == 501
+    first.delete()
+    asked = client.post(path("task"), every)
+    assert "Are you sure" in asked.content.decode()
+    assert Task.objects.count() == 500
+    ticked = list(Task.objects.values_list("pk", flat=True))
+    client.post(path("task"), {"action": "delete_selected", "_selected_action": ticked, "post": "yes"})
+    assert not Task.objects.exists()
+
+
 def test_what_tasks_hang_on_stays(admin: User, acme: Organization, staff_client_of: StaffClientOf) -> None:
     hub = Hub.objects.create(organization=acme, name="North")
     Task.objects.create(organization=acme, title="Ours", hub=hub)

@@ -84,6 +84,8 @@ def test_the_admins_pages_are_the_same_however_they_are_counted(
     beyond = client.get("/admin/tasks/task/", {"p": 3})  # there might be more than is estimated
     assert beyond.status_code == 200
     assert "Title" not in beyond.content.decode().partition('id="changelist-form"')[2]
+    # No database counts to such a place.
+    assert client.get("/admin/tasks/task/", {"p": "9" * 30})["Location"] == "/admin/tasks/task/?e=1"
 
 
 def test_an_owners_list_has_organizations_and_platform_and_nothing_else(

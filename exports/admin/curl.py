@@ -10,6 +10,7 @@ from typing import Any
 
 from exports.datasets import CONFIGS
 from exports.models import ExportJob, Runner
+from exports.services import changes
 
 JOBS = "/api/v1/export-jobs"
 AUTHORIZATION = '-H "Authorization: Bearer $TOKEN"'  # in double quotes: the shell puts the token in
@@ -25,17 +26,18 @@ class Call:
 
 
 def calls(job: ExportJob, site: str) -> list[Call]:
-    """The calls that make the same job, start and read it, and fetch its file; none for a direct export. No token is in them."""
+    """The calls that make the same job and read it, and fetch its file; none for a direct export, and none that makes a file of changes,
+    which only its schedule can ask for. No token is in them."""
     if job.organization is None or job.runner == Runner.WEB:
         return []
     url = shlex.quote(f"{site}{JOBS}")
     one = shlex.quote(f"{site}{JOBS}/{job.pk}")
-    body = shlex.quote(json.dumps(_wish(job), ensure_ascii=False, indent=2))
-    found = [
-        Call("create", "Make the same export", f"curl -sS {url} {AUTHORIZATION} -H 'Content-Type: application/json' -d {body}"),
-        Call("read", "Read this job", f"curl -sS {one} {AUTHORIZATION}"),
-        Call("again", "Make this job again", f"curl -sS -X POST {one}/again {AUTHORIZATION}"),
-    ]
+    found = [Call("read", "Read this job", f"curl -sS {one} {AUTHORIZATION}")]
+    if not changes.is_one(job):
+        body = shlex.quote(json.dumps(_wish(job), ensure_ascii=False, indent=2))
+        create = f"curl -sS {url} {AUTHORIZATION} -H 'Content-Type: application/json' -d {body}"
+        found.insert(0, Call("create", "Make the same export", create))
+        found.append(Call("again", "Make this job again", f"curl -sS -X POST {one}/again {AUTHORIZATION}"))
     file = getattr(job, "file", None)
     if file is not None and file.is_present:
         found.append(Call("download", "Fetch its file", f"curl -sS {one}/download {AUTHORIZATION} -o {shlex.quote(file.name)}"))

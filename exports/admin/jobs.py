@@ -23,6 +23,7 @@ from exports.models import ExportJob
 from exports.services import files, jobs
 from exports.states import JobStatus
 from taskexport.errors import AppError, Conflict, Gone, NotFound
+from taskexport.screens import PRESS_AGAIN
 from taskexport.staff import LongPaginator, OrganizationFilter, may_anywhere, may_in, sees_many
 from tasks.access import Action
 
@@ -144,7 +145,7 @@ class ExportJobAdmin(admin.ModelAdmin):
             messages.success(request, VERBS[verb].said)
             return redirect(JOB_URL, job.pk)
 
-        return self._of_job(request, job_id, act) if request.method == "POST" else HttpResponseNotAllowed(["POST"])
+        return self._of_job(request, job_id, act, post=True)
 
     def again_view(self, request: Any, job_id: uuid.UUID) -> HttpResponse:
         """Makes a new job of the same spec and shows it."""
@@ -154,7 +155,7 @@ class ExportJobAdmin(admin.ModelAdmin):
             messages.success(request, "The same export is made once more. Start it when you like.")
             return redirect(JOB_URL, twin)
 
-        return self._of_job(request, job_id, act) if request.method == "POST" else HttpResponseNotAllowed(["POST"])
+        return self._of_job(request, job_id, act, post=True)
 
     def download_view(self, request: Any, job_id: uuid.UUID) -> HttpResponse:
         """Sends the browser to a link that serves and logs."""
@@ -179,14 +180,16 @@ class ExportJobAdmin(admin.ModelAdmin):
 
         return self._of_job(request, job_id, act)
 
-    def _of_job(self, request: HttpRequest, job_id: Any, act: Callable[[ExportJob], HttpResponse]) -> HttpResponse:
-        """`act`'s answer for a visible job; a refusal becomes a message on the job's page."""
+    def _of_job(self, request: HttpRequest, job_id: Any, act: Callable[[ExportJob], HttpResponse], *, post: bool = False) -> HttpResponse:
+        """`act`'s answer for a visible job; a refusal becomes a message on the job's page, and so does a look at the address of a button."""
         try:
             job = jobs.get(request.user, unquote(str(job_id)))
         except NotFound:
             return self._get_obj_does_not_exist_redirect(request, self.opts, str(job_id))  # type: ignore[attr-defined]
         try:
-            return act(job)
+            if not post or request.method == "POST":
+                return act(job)
+            messages.info(request, PRESS_AGAIN)
         except Gone:
             messages.error(request, "The file has expired. Make again runs the same export once more.")
         except AppError as error:

@@ -66,6 +66,7 @@ def context(user: Any, job: Any) -> dict[str, Any]:
     file = getattr(job, "file", None)
     may_change = jobs.may_change(user, job)
     now = next(iter(shown.states(user, [job.pk])), shown.state_of(job))
+    issues = list(job.issues.all()[: ISSUES_SHOWN + 1])
     present = file is not None and file.is_present and job.status == JobStatus.DONE
     return {
         "job": job,
@@ -76,14 +77,15 @@ def context(user: Any, job: Any) -> dict[str, Any]:
         "advice": shown.advice(job) if may_change else "",
         "in_words": _in_words(job),
         "columns": [column["title"] for column in job.spec.get("columns", [])],
-        "options": [(name.replace("_", " "), _option(value)) for name, value in job.spec.get("options", {}).items()],
+        "options": shown.options(job.spec.get("options", {})),
         "timezone": job.spec.get("timezone", "UTC"),
         "file": file,
         "file_rows": f"{file.rows:,}" if file else "",
         "file_is_present": present,
         "events": [timeline.line(event) for event in job.events.select_related("actor").order_by("pk")[:EVENTS_SHOWN]],
         "attempts": job.attempts.order_by("number"),
-        "issues": job.issues.all()[:ISSUES_SHOWN],
+        "issues": issues[:ISSUES_SHOWN],
+        "more_issues": len(issues) > ISSUES_SHOWN,
         "deliveries": [deliveries.line(row) for row in _deliveries(user, job)],
         "downloads": [(row, shown.person(row.user)) for row in file.downloads.select_related("user")[:DOWNLOADS_SHOWN]] if file else [],
         "verbs": [(name, verb.label) for name, verb in VERBS.items() if may_change and verb.fits(job)],
@@ -100,13 +102,6 @@ def _deliveries(user: Any, job: ExportJob) -> QuerySet[Delivery]:
     rows = job.deliveries.select_related("to", "webhook", "destination")
     may_see_all = access.can(user, Action.ADMINISTER, job.organization_id)
     return (rows if may_see_all else rows.filter(kind=DeliveryKind.MAIL))[:DELIVERIES_SHOWN]
-
-
-def _option(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return {True: "yes", False: "no", None: "none"}[value]
-    text = {"\t": "tab", " ": "space"}.get(value, value) if isinstance(value, str) else str(value)
-    return text if text[:1].isalnum() else f"“{text}”"
 
 
 def _in_words(job: ExportJob) -> str:

@@ -119,3 +119,15 @@ def bar(now: dict[str, Any]) -> SafeString:
 def person(user: Model | None) -> str:
     """A person's name, or a dash for the service itself and for somebody deleted."""
     return str(user) if user else "–"
+
+
+def options(chosen: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The options of a format and their values, in words."""
+    return [(name.replace("_", " "), _option(value)) for name, value in chosen.items()]
+
+
+def _option(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {True: "yes", False: "no", None: "none"}[value]
+    text = {"\t": "tab", " ": "space"}.get(value, value) if isinstance(value, str) else str(value)
+    return text if text[:1].isalnum() else f"“{text}”"

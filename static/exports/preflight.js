@@ -21,6 +21,8 @@ const span = (seconds) => {
   return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 };
 
+const isJson = (response) => (response.headers.get("Content-Type") ?? "").includes("json");
+
 // root: where to draw; ask(): the choices, or null while nothing can be asked yet; labelled(field): how the page calls it.
 // onanswer(answer): what else the page makes of it.
 export function preflight(root, { url, token, ask, labelled, missing, onanswer = () => {} }) {
@@ -42,11 +44,6 @@ export function preflight(root, { url, token, ask, labelled, missing, onanswer =
     state.hidden = !text;
   }
 
-  function stale(is) {
-    root.classList.toggle("stale", is);
-    root.dataset.busy = is ? "yes" : "no";
-  }
-
   function refresh({ anew = false } = {}) {
     const choices = ask();
     const body = choices && JSON.stringify(choices);
@@ -55,12 +52,12 @@ export function preflight(root, { url, token, ask, labelled, missing, onanswer =
     clearTimeout(timer);
     running?.abort();
     running = null;
+    root.classList.add("stale"); // until there is an answer: what is shown is of other choices
+    root.dataset.busy = body ? "yes" : "no";
     if (!body) {
-      root.dataset.busy = "no";
       say(missing());
       return;
     }
-    stale(true);
     timer = setTimeout(() => send(body), WAIT_MS);
   }
 
@@ -80,7 +77,11 @@ export function preflight(root, { url, token, ask, labelled, missing, onanswer =
         say("You are signed out. Sign in in another tab, and nothing here is lost.", true);
         return;
       }
-      if (!(response.headers.get("Content-Type") ?? "").includes("json")) {
+      if (response.status === 403 && !isJson(response)) {
+        say("This page is older than your last sign-in. Load it anew: what is chosen here stays.");
+        return;
+      }
+      if (!isJson(response)) {
         say("It could not be looked at just now; an export can be made all the same.", true);
         return;
       }
@@ -95,7 +96,7 @@ export function preflight(root, { url, token, ask, labelled, missing, onanswer =
     } finally {
       if (mine === running) {
         running = null;
-        stale(false);
+        root.dataset.busy = "no";
       }
     }
   }
@@ -108,6 +109,7 @@ export function preflight(root, { url, token, ask, labelled, missing, onanswer =
 
   function show({ preflight: found, in_words: inWords }) {
     say("");
+    root.classList.remove("stale");
     const about = found.rows_exact ? "" : "about ";
     figures.replaceChildren(
       figure("Rows", `${about}${found.rows.toLocaleString("en")}`, "rows"),

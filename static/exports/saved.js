@@ -14,7 +14,10 @@ function start() {
   const [spec, organization, dataset] = ["spec", "organization", "dataset"].map(field);
   const history = keeper();
   const plain = ["name", "description", "dataset", "organization", "segment_id", "timezone", "date_format"];
-  const kept = page.errors.length ? null : history.found();
+  const found = page.errors.length ? null : history.found();
+  // What was kept of a version that somebody has changed since would silently take the other's place.
+  const version = field("version")?.value;
+  const kept = found?.version === version ? found : null;
   const begun = { ...page.choices, ...kept };
   for (const name of kept ? plain : []) if (field(name)) field(name).value = kept[name];
   const segment = field("segment_id");
@@ -56,7 +59,7 @@ function start() {
 
   const state = () => JSON.stringify({ filter: filter.tree(), ...(picker ? { columns: picker.columns() } : {}) });
 
-  const all = () => ({ ...JSON.parse(state()), ...Object.fromEntries(plain.filter((name) => field(name)).map((name) => [name, field(name).value])) });
+  const all = () => ({ ...JSON.parse(state()), version, ...Object.fromEntries(plain.filter((name) => field(name)).map((name) => [name, field(name).value])) });
 
   function changed() {
     if (!ready) return;

@@ -78,5 +78,6 @@
   };
 
   form.addEventListener("input", changed);
-  changed();
+  // Only now the browser has given back what was chosen here before somebody went on and came back.
+  window.addEventListener("pageshow", () => changed());
 })();

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin import actions
 from django.contrib.admin.widgets import AdminSplitDateTime
 from django.db.models import DateTimeField, ForeignKey, Model, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -15,6 +16,7 @@ from tasks import access
 from tasks.access import Action
 from tasks.models import Organization
 
+MOST_DELETED = 500  # rows at once; a form that names more is refused for its length
 ELSEWHERE = "This belongs to another organization."
 
 
@@ -54,6 +56,15 @@ class NamedDateTime(AdminSplitDateTime):
             widget.attrs["aria-label"] = name
 
 
+@admin.action(description="Delete selected %(verbose_name_plural)s", permissions=["delete"])
+def delete_selected(modeladmin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+    """Django's own, of rows that one page can name: it asks once more with all that goes along."""
+    if queryset.order_by().values("pk")[: MOST_DELETED + 1].count() > MOST_DELETED:
+        messages.error(request, f"Delete at most {MOST_DELETED} {modeladmin.opts.verbose_name_plural} at once; nothing was deleted.")
+        return None
+    return actions.delete_selected(modeladmin, request, queryset)
+
+
 class TenantAdmin(admin.ModelAdmin):
     """Rows with an `organization`: another one's rows do not exist here, and each action asks the role in the row's own."""
 
@@ -64,6 +75,7 @@ class TenantAdmin(admin.ModelAdmin):
     list_filter: ClassVar[Any] = (OrganizationFilter,)
     list_select_related: ClassVar[Any] = ("organization",)
     list_per_page = 50
+    actions: Any = (delete_selected,)
     paginator = LongPaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER  # counting each filter reads the whole table

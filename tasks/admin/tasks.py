@@ -19,7 +19,7 @@ from taskexport.errors import AppError
 from taskexport.staff import OrganizationFilter, hand_over, may_anywhere, may_in
 from tasks import access, casework
 from tasks.access import Action
-from tasks.admin.base import ELSEWHERE, TenantAdmin, TenantForm, own_choices
+from tasks.admin.base import ELSEWHERE, TenantAdmin, TenantForm, delete_selected, own_choices
 from tasks.assigning import follow_assignees
 from tasks.models import Calendar, Case, CaseService, Flow, Hub, Subject, Task, TaskAssignee
 
@@ -132,7 +132,7 @@ class TaskAdmin(TenantAdmin):
     form = TaskForm
     list_display = ("title", "external_id", "status", "assignee", "due_day", "organization", "made_at")
     list_filter = ("status", OrganizationFilter, SegmentFilter)
-    actions = (export,)
+    actions = (export, delete_selected)
     list_select_related = ("organization", "assignee")
     search_fields = ("title",)  # see get_search_results
     search_help_text = "Words of the title, or the beginning of the reference"

@@ -39,8 +39,8 @@ class Window:
         self.context.on("response", self._answered)
 
     def _answered(self, response: Response) -> None:
-        incomplete = response.status == 400 and response.url.endswith("/preflight/")
-        if response.status >= 400 and (response.request.is_navigation_request() or incomplete):
+        looked = response.status in {400, 403} and response.url.endswith("/preflight/")  # incomplete, or by a page of before a sign-in
+        if response.status >= 400 and (response.request.is_navigation_request() or looked):
             self._refused.add(response.url)  # the page says so to the person
         elif response.status >= 400:
             self.trouble.append(f"{self.page.url}: {response.status} of {response.url}")

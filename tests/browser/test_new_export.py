@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 
 import pytest
+from django.conf import settings
 from playwright.sync_api import Page, expect
 
 from exports.models import ExportJob
+from exports.services import configs
 from exports.states import JobStatus
+from tasks import demo_people
 from tasks.models import Task, TaskStatus
 from tests.browser.conftest import OpenAs
 from tests.browser.people import acme, user_of
@@ -135,3 +138,59 @@ def test_a_job_s_page_by_the_keyboard_alone(open_as: OpenAs, site: Site) -> None
     tab_to(page, "^Retry$")
     page.keyboard.press("Enter")
     expect(page.get_by_role("link", name="Download", exact=True)).to_be_visible()
+
+
+def test_what_is_shown_of_other_choices_is_dimmed_until_there_is_an_answer(open_as: OpenAs) -> None:
+    page = open_as("admin").page
+    page.goto(NEW)
+    given, is_stale = page.locator("[data-preflight]"), re.compile(r"\bstale\b")
+    expect(given.locator("[data-rows]")).to_be_visible()
+    expect(given).not_to_have_class(is_stale)
+    page.get_by_role("button", name="Add a condition", exact=True).click()
+    page.get_by_label("Column of the condition").select_option("due_on")
+    expect(given.get_by_text("Not complete yet:")).to_be_visible()
+    expect(given).to_have_class(is_stale)
+    page.get_by_label("Value", exact=True).fill("2024-01-31")
+    expect(given).not_to_have_class(is_stale)
+    expect(given.get_by_text("Not complete yet:")).to_be_hidden()
+
+
+def test_nothing_is_lost_by_a_sign_in_in_between(open_as: OpenAs) -> None:
+    window = open_as("admin")
+    page = window.page
+    page.goto(NEW)
+    expect(page.locator("[data-rows]")).to_be_visible()
+    window.context.clear_cookies(name=settings.SESSION_COOKIE_NAME)
+    page.get_by_label("Name of the export").fill("Written before")
+    expect(page.get_by_text("You are signed out.")).to_be_visible()
+    other = window.context.new_page()
+    other.goto(NEW)
+    email, password = demo_people.PEOPLE["admin"]
+    other.get_by_label("E-mail").fill(email)
+    other.get_by_label("Password").fill(password)
+    other.get_by_role("button", name="Log in").click()
+    expect(other.get_by_label("Name of the export")).to_be_visible()
+    page.get_by_role("button", name="Ask again").click()
+    expect(page.get_by_text("This page is older than your last sign-in.")).to_be_visible()
+    page.reload()
+    expect(page.get_by_label("Name of the export")).to_have_value("Written before")
+    page.get_by_role("button", name="Create", exact=True).click()
+    expect(page.get_by_role("heading", name="Written before")).to_be_visible()
+
+
+def test_what_was_typed_over_an_older_version_does_not_come_back(open_as: OpenAs) -> None:
+    page = open_as("admin").page
+    config = configs.create(user_of("admin"), acme(), {"name": "Two tabs", "columns": ["id"]})
+    page.clock.install()
+    page.goto(f"/admin/exports/exportconfig/{config.pk}/edit/")
+    form, name = page.locator("form[data-ready]"), page.get_by_label("Name", exact=True)
+    expect(form).to_be_visible()
+    name.fill("Mine")
+    page.clock.run_for(1000)  # a moment later it is kept
+    page.reload()
+    expect(form).to_be_visible()
+    expect(name).to_have_value("Mine")
+    configs.update(user_of("admin"), config, {"name": "Theirs"})
+    page.reload()
+    expect(form).to_be_visible()
+    expect(name).to_have_value("Theirs")

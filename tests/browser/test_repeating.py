@@ -34,6 +34,13 @@ def test_an_export_is_scheduled_and_run_now(open_as: OpenAs) -> None:
     coming = page.get_by_role("complementary").filter(has_text="Next runs").get_by_role("listitem")
     expect(coming).to_have_count(5)
     expect(coming.first).to_contain_text("06:30")
+    # Whoever goes on and comes back finds it as it was, with the fields that the choices need.
+    page.get_by_role("link", name="Home").first.click()
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_label("Repeats")).to_have_value("weekly")
+    expect(page.get_by_label("Day of the week")).to_be_visible()
+    expect(coming.first).to_contain_text("06:30")
     page.get_by_role("button", name="Save schedule").click()
 
     expect(page.get_by_role("heading", name="Every Monday")).to_be_visible()

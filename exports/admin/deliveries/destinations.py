@@ -135,7 +135,7 @@ class DestinationAdmin(Screen):
             form = DestinationForm(request.user, data, action=Action.ADMINISTER, row=destination, initial=initial)
             if request.method == "POST" and form.is_valid():
                 try:
-                    destinations.update(request.user, destination, form.values())
+                    destinations.update(request.user, destination, form.values(), version=form.cleaned_data["version"])
                 except AppError as error:
                     form.refuse(error)
                 else:

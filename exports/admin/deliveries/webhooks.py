@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -19,7 +20,7 @@ from exports.models import DeliveryState, Event, Webhook
 from exports.services.deliveries import reading, webhooks
 from taskexport import ids
 from taskexport.errors import AppError, Forbidden, NotFound
-from taskexport.screens import AskingForm, Screen, badge
+from taskexport.screens import AskingForm, Screen, badge, once
 from tasks.access import Action
 
 WHY = "Whoever takes the calls checks their signature with it. Keep it where other secrets are kept."
@@ -122,6 +123,7 @@ class WebhookAdmin(Screen):
                 "webhook": webhook,
                 "state": self.state(webhook),
                 "events": self.about(webhook),
+                "nonce": uuid.uuid4(),
                 "verbs": [(name, label) for name, (label, fits, _) in VERBS.items() if fits(webhook)],
                 "deliveries": [shown.line(delivery) for delivery in recent],
             }
@@ -141,7 +143,10 @@ class WebhookAdmin(Screen):
                 form.refuse(error)
             else:
                 if made is None:
-                    messages.info(request, "This was sent before: the webhook is there, and its secret is not shown again. Rotate it for a new one.")
+                    messages.info(
+                        request,
+                        "This was sent before: the webhook is there, and its secret is not shown again. Press New secret for another.",
+                    )
                     return redirect(self.url("changelist"))
                 webhook, secret = made
                 said = {"title": f"{webhook.name} is made", "secret": secret, "why": WHY, "next_url": self.url("change", webhook.pk)}
@@ -158,7 +163,7 @@ class WebhookAdmin(Screen):
             form = WebhookForm(request.user, data, action=Action.ADMINISTER, row=webhook, initial=initial)
             if request.method == "POST" and form.is_valid():
                 try:
-                    webhooks.update(request.user, webhook, form.values())
+                    webhooks.update(request.user, webhook, form.values(), version=form.cleaned_data["version"])
                 except AppError as error:
                     form.refuse(error)
                 else:
@@ -174,7 +179,11 @@ class WebhookAdmin(Screen):
         """A new secret, shown once."""
 
         def act(webhook: Webhook) -> HttpResponse:
-            secret = webhooks.rotate_secret(request.user, webhook)
+            nonce = request.POST.get("nonce") or uuid.uuid4()
+            secret = once(request.user, f"rotate {webhook.pk} {nonce}", lambda: webhooks.rotate_secret(request.user, webhook))
+            if secret is None:
+                messages.info(request, "This was sent before: the new secret is there, and is not shown again. Press New secret for another.")
+                return redirect(self.url("change", webhook.pk))
             why = f"{WHY} For {webhooks.OLD_SECRET_HOURS} hours calls are signed with the old one as well."
             return self.show_secret(
                 request, {"title": f"{webhook.name} has a new secret", "secret": secret, "why": why, "next_url": self.url("change", webhook.pk)}

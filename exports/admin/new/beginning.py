@@ -60,7 +60,8 @@ def _linked(request: Any) -> Any:
         return of_job(jobs.get(user, query["from_job"]))
     if "config" in query:
         config = configs.find(user, ids.number(query["config"]))
-        return {"organization": config.organization_id, "dataset": config.dataset, "config_id": config.pk, "window": "all"}
+        known = {"organization": config.organization_id, "dataset": config.dataset, "config_id": config.pk, "window": "all"}
+        return known | {"timezone": config.timezone, "date_format": config.date_format}
     if "segment" in query:
         segment = segments.get(user, query["segment"])
         return {"organization": segment.organization_id, "dataset": segment.dataset, "segment_id": segment.pk, "type": "custom", "window": "all"}
@@ -80,13 +81,13 @@ def of_job(job: ExportJob) -> dict[str, Any]:
         "options": spec.options,
         "timezone": spec.timezone,
         "date_format": spec.date_format,
-        **({"type": job.type} if job.type in CONFIGS and not spec.changes_of else {"type": "custom", "columns": _columns(spec)}),
+        **({"type": job.type} if job.type in CONFIGS and not spec.changes_of else {"type": "custom", "columns": own_columns(spec)}),
     }
     bounds = bounds_of(spec)
     return found | {"window": asked.DATES if bounds else "all", **bounds}
 
 
-def _columns(spec: Spec) -> list[dict[str, Any]]:
+def own_columns(spec: Spec) -> list[dict[str, Any]]:
     """The spec's columns without those that a change export has put before them: it is its schedule's alone."""
     added = {chosen.CHANGE, chosen.ROW_ID} if spec.changes_of else set()
     return [column for column in spec.columns if column["title"] not in added]

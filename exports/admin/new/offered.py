@@ -23,6 +23,7 @@ from taskexport.errors import AppError
 from tasks import access
 from tasks.access import Action
 from tasks.models import Flow, Hub, Organization, TaskStatus, User
+from tasks.models.fields import zones
 
 MOST_SAVED = 500  # configs, or segments, in a list to choose from
 MOST_SUGGESTED = 200  # names of a kind
@@ -44,6 +45,7 @@ _WINDOW_WORDS = {
     DATES: "From day to day",
 }
 WINDOW_CHOICES = [(name, words) for name, words in _WINDOW_WORDS.items() if name in {*WINDOWS, DATES}]
+DATASET_CHOICES = [(name, name) for name in DATASETS]
 DATE_FORMAT_CHOICES = [(name, f"{picture[0]}{' (ISO)' if name == 'iso' else ''}") for name, picture in DATE_FORMATS.items()]
 COLUMN_CHOICES = [("custom", "All columns"), *((name, f"{name} ({len(keys)} columns)") for name, keys in CONFIGS.items())]
 
@@ -117,6 +119,22 @@ def may(user: User, organization: Organization | None) -> dict[str, bool]:
 def saved_configs(user: User, organization: Organization) -> QuerySet[ExportConfig]:
     """The configs to choose from."""
     return configs.visible(user, organization)[:MOST_SAVED]
+
+
+def organization_choices(mine: list[tuple[int, str]]) -> list[tuple[int | str, str]]:
+    """What a select offers of these organizations; of several one has to be chosen."""
+    return [*([("", "Choose one")] if len(mine) > 1 else []), *mine]
+
+
+def zone_choices() -> list[tuple[str, str]]:
+    """The time zones, as a select offers them."""
+    return [(name, name) for name in sorted(zones())]
+
+
+def segment_choices(user: User, organization: Organization | None) -> list[tuple[int | str, str]]:
+    """The organization's segments, as a select offers them; none of them is a choice too."""
+    saved = saved_segments(user, organization) if organization else ()
+    return [("", "none: all rows"), *((segment.pk, segment.name) for segment in saved)]
 
 
 def saved_segments(user: User, organization: Organization) -> QuerySet[Segment]:

@@ -13,7 +13,6 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from exports.admin.new import asked, beginning, making, offered
-from exports.datasets import DATASETS
 from exports.formats import FORMATS
 from exports.services import preflight, specs
 from taskexport.api.strict import decoded
@@ -22,7 +21,6 @@ from taskexport.staff import may_anywhere
 from tasks import access
 from tasks.access import Action
 from tasks.models import Organization, User
-from tasks.models.fields import zones
 
 TEMPLATE = "admin/exports/exportjob/new.html"
 PREFLIGHT_URL, OFFERED_URL = "admin:exports_exportjob_preflight", "admin:exports_exportjob_offered"
@@ -72,17 +70,17 @@ def context(request: Any, choices: dict[str, Any], errors: list[dict[str, str]])
         "choices": choices,
         "columns_of": f"{asked.CONFIG}{choices['config_id']}" if choices.get("config_id") else choices.get("type"),
         "errors": placed(errors),
-        "organizations": mine,
+        "organizations": offered.organization_choices(mine),
         "configs": [
             (f"{asked.CONFIG}{config.pk}", config.name) for config in (offered.saved_configs(request.user, organization) if organization else ())
         ],
-        "segments": [(segment.pk, segment.name) for segment in (offered.saved_segments(request.user, organization) if organization else ())],
-        "datasets": list(DATASETS),
+        "segments": offered.segment_choices(request.user, organization),
+        "datasets": offered.DATASET_CHOICES,
         "windows": offered.WINDOW_CHOICES,
         "columns_choices": offered.COLUMN_CHOICES,
         "formats": [(name, name.upper()) for name in FORMATS],
         "date_formats": offered.DATE_FORMAT_CHOICES,
-        "zones": sorted(zones()),
+        "zones": [("", "the organization's own"), *offered.zone_choices()],
         "first_day": asked.FIRST_DAY.isoformat(),
         "last_day": asked.LAST_DAY.isoformat(),
         "may": may,

@@ -15,7 +15,6 @@ from django.urls import URLPattern, reverse
 
 from exports.admin.new import asked, making, offered
 from exports.admin.new.views import OFFERED_URL, PREFLIGHT_URL, placed
-from exports.datasets import DATASETS
 from exports.services import preflight, specs
 from taskexport import ids
 from taskexport.api.strict import decoded
@@ -25,7 +24,6 @@ from taskexport.staff import may_in
 from tasks import access
 from tasks.access import Action
 from tasks.models import Organization
-from tasks.models.fields import zones
 
 PLAIN_FIELDS = ("organization", "name", "description", "dataset", "segment_id", "timezone", "date_format")
 HERE = {"index": "dataset", "segment": "segment_id"}  # how the form calls a service's fields
@@ -141,11 +139,11 @@ class SavedScreen(Screen):
         return {
             "values": values,
             "errors": placed(errors, PLAIN_FIELDS),
-            "organizations": organizations,
-            "datasets": list(DATASETS),
+            "organizations": offered.organization_choices(organizations),
+            "datasets": offered.DATASET_CHOICES,
             "segments": self._segments(request, values),
             "date_formats": offered.DATE_FORMAT_CHOICES,
-            "zones": sorted(zones()),
+            "zones": offered.zone_choices(),
             "nonce": uuid.uuid4(),
             "cancel_url": self.url("change", row.pk) if row else self.url("changelist"),
             "script": {
@@ -158,10 +156,10 @@ class SavedScreen(Screen):
             },
         }
 
-    def _segments(self, request: Any, values: dict[str, Any]) -> list[tuple[int, str]]:
+    def _segments(self, request: Any, values: dict[str, Any]) -> list[tuple[int | str, str]]:
         """What a config may take its rows from; another organization's are fetched when it is chosen."""
         organization = access.organizations(request.user).filter(pk=values.get("organization") or 0).first() if self.kind == "config" else None
-        return [(segment.pk, segment.name) for segment in (offered.saved_segments(request.user, organization) if organization else ())]
+        return offered.segment_choices(request.user, organization)
 
     def remove_view(self, request: Any, key: int) -> HttpResponse:
         """Asks once more, says what uses the row, and deletes it."""

@@ -18,7 +18,7 @@ from exports.services import configs, segments
 from exports.services.deliveries import destinations, links
 from exports.services.schedules import checking, keeping, recurrence, windows, words
 from taskexport.errors import AppError, FieldError
-from taskexport.screens import meanwhile, once
+from taskexport.screens import once, overtaken
 from tasks.models import Organization, User
 from tasks.models.fields import zones
 
@@ -275,11 +275,7 @@ class ScheduleForm(TimingForm):
         for one in error.fields:
             self.add_error(self._field_of(one), self._detail_of(one))
         if self.schedule and error.code == "stale_version":
-            sent: Any = self.data
-            sent = sent.copy()
-            sent["version"] = str(self.schedule.version)
-            self.data = sent
-            self.add_error(None, meanwhile(self.schedule.version))
+            overtaken(self, self.schedule.version)
         elif not error.fields:
             self.add_error(None, error.message)
 

@@ -9,6 +9,7 @@ from typing import Any
 from django.core.paginator import Page
 
 from exports.admin.schedules import shown
+from exports.admin.shown import options
 from exports.models import ExportSchedule, Firing
 from exports.services import jobs
 from exports.services.schedules import checking, firing, keeping, ledger, pausing
@@ -108,6 +109,7 @@ def context(user: Any, schedule: Any, number: str) -> dict[str, Any]:
         "starts": shown.local(checking.shown_once(schedule), schedule.timezone),
         "ends": shown.local(schedule.ends_at, schedule.timezone),
         "changes": shown.changes(schedule),
+        "options": options(schedule.options),
         "mails": shown.mails(schedule),
         "verbs": verbs(user, schedule),
         "may_change": may_change,

@@ -19,6 +19,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from exports.admin.new.beginning import own_columns
 from exports.datasets import CONFIGS, DATASETS, Spec
 from exports.formats import FORMATS
 from exports.models import ExportConfig, ExportJob
@@ -61,16 +62,21 @@ def of_job(job: ExportJob) -> Beginning:
     """A job's frozen choices. Raises AppError for one of another release."""
     spec = Spec.from_json(job.spec)
     initial: dict[str, Any] = {"name": job.name, "format": spec.format, "options": spec.options, "timezone": spec.timezone}
+    if spec.changes_of is not None:
+        initial["changes_only"] = True
     carried: dict[str, Any] = {"dataset": spec.dataset}
     notes = [f"It begins with what the export “{job.name}” was."]
-    if spec.config_id is not None and ExportConfig.objects.filter(pk=spec.config_id, organization=job.organization_id).exists():
-        initial["what"] = f"config-{spec.config_id}"
+    config = ExportConfig.objects.filter(pk=spec.config_id, organization=job.organization_id).first() if spec.config_id is not None else None
+    if config is not None:
+        initial["what"] = f"config-{config.pk}"
+        if config.version != spec.config_version:
+            notes.append(f"The config “{config.name}” was changed since; the schedule takes it as it is.")
     elif job.type in CONFIGS:
         initial["what"] = f"builtin-{job.type}"
     else:
-        initial["what"], carried["columns"] = "own", list(spec.columns)
+        initial["what"], carried["columns"] = "own", own_columns(spec)
     if spec.filter is not None:
-        if initial["what"].startswith("config-"):
+        if config is not None:
             # The job's tree holds the config's own conditions as well; the schedule asks the config again.
             notes.append("Its rows are the config's; choose a segment if the export had further conditions.")
         else:
@@ -83,6 +89,8 @@ def of_job(job: ExportJob) -> Beginning:
         notes.append("The export covered fixed days; choose which rows each run takes.")
     if spec.sort:
         notes.append(f"A schedule does not keep {LEFT_OUT['sort']}.")
+    if spec.date_format != (config.date_format if config is not None else "iso"):
+        notes.append(f"A schedule does not keep {LEFT_OUT['date_format']}.")
     return Beginning(job.organization_id, initial, carried, tuple(notes))
 
 
