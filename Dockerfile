@@ -1,8 +1,11 @@
 # taskexport: web server by default; the same image runs migrations and both queue clusters (compose.yaml).
 FROM python:3.11-slim AS build
 WORKDIR /app
-COPY requirements.txt ./
+COPY requirements.txt requirements-parquet.txt ./
 RUN python -m venv /venv && /venv/bin/pip install --disable-pip-version-check --no-cache-dir --require-hashes -r requirements.txt
+# The format parquet asks for a large library: --build-arg PARQUET=1.
+ARG PARQUET=0
+RUN [ "$PARQUET" != 1 ] || /venv/bin/pip install --disable-pip-version-check --no-cache-dir --require-hashes -r requirements-parquet.txt
 
 FROM python:3.11-slim
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 VAR=/var/lib/taskexport STATIC_ROOT=/app/staticfiles

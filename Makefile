@@ -84,9 +84,10 @@ clean: ## remove .venv and caches; data in var stays
 	@$(PIP) --require-hashes -r requirements.txt
 	@touch $@
 
-.venv/.test: .venv/.runtime requirements-test.txt
-	@echo "Installing requirements-test.txt into .venv …"
+.venv/.test: .venv/.runtime requirements-test.txt requirements-parquet.txt
+	@echo "Installing requirements-test.txt and requirements-parquet.txt into .venv …"
 	@$(PIP) --require-hashes -r requirements-test.txt
+	@$(PIP) --require-hashes -r requirements-parquet.txt
 	@touch $@
 
 .venv/.bench: .venv/.runtime requirements-parquet.txt requirements-bench.txt

@@ -30,15 +30,31 @@ def json_formatter() -> logging.Formatter:
 
 
 _LINK = re.compile(r"/d/[^/\s?]+")
+_QUERY = re.compile(r"(/[^\s?]*)\?\S+")
+# django-q2 writes whole tracebacks into its lines.
+_TRACE = re.compile(r" - .*? : Traceback \(most recent call last\):\n", re.DOTALL)
+_STEP = re.compile(r'^  File "(?:.*/)?([^/"]+/[^/"]+)", line (\d+).*\n', re.MULTILINE)
 
 
 def _without_private_parts(logger: Any, method: str, line: Any) -> Any:
-    # A link's token opens a file for an hour, a request's text has the query, and a traceback has messages and local values.
+    # A link's token opens a file for an hour, a query has names of people, and a traceback has messages and local values.
     line.pop("request", None)
-    line["event"] = _LINK.sub("/d/…", str(line["event"]))
+    line |= _untraced(str(line["event"]))
+    line["event"] = _QUERY.sub(r"\1?…", _LINK.sub("/d/…", line["event"]))
     found = line.pop("exc_info", None)
     error = found if isinstance(found, BaseException) else found[1] if isinstance(found, tuple) else sys.exc_info()[1] if found else None
     return line | {"where": where(error)} if error else line
+
+
+def _untraced(event: str) -> dict[str, str]:
+    """The event; of one with a traceback in it what stands before that, and `where` as below."""
+    trace = _TRACE.search(event)
+    if trace is None:
+        return {"event": event}
+    steps = list(_STEP.finditer(event, trace.end()))
+    last = event[steps[-1].end() :] if steps else ""
+    kind = next((text.partition(":")[0].rpartition(".")[2] for text in last.splitlines() if text[:1].strip()), "error")
+    return {"event": event[: trace.start()], "where": f"{kind} at {' > '.join(f'{step[1]}:{step[2]}' for step in steps[-6:])}"}
 
 
 def where(error: BaseException) -> str:

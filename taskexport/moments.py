@@ -6,6 +6,27 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+INSTANT = timedelta(microseconds=1)
+
+
+def just_before(at: datetime) -> datetime | None:
+    """The last instant before this one; None where time begins."""
+    return None if at == datetime.min.replace(tzinfo=UTC) else at - INSTANT
+
+
+def within(column: str, first: datetime | None = None, until: datetime | None = None) -> dict[str, datetime]:
+    """The lookups of a query for times from `first` on, up to but without `until`.
+
+    SQLite compares times as texts, and those that it gives itself have three digits behind the point where ours have six, or of a whole second
+    none: so it is never asked for a time that its own could equal, but for the instant beside it.
+    """
+    found: dict[str, datetime] = {}
+    if first and (before := just_before(first)):
+        found |= {f"{column}__gt": before} if before.microsecond else {f"{column}__gte": first}
+    if until and (last := just_before(until)):
+        found |= {f"{column}__lte": last} if last.microsecond else {f"{column}__lt": until}
+    return found
+
 
 @dataclass(frozen=True)
 class Moment:
@@ -25,7 +46,7 @@ class Moment:
     @property
     def last(self) -> datetime:
         """The last instant that it includes."""
-        return self.at + (self.width - timedelta(microseconds=1))
+        return self.at + (self.width - INSTANT)
 
     @property
     def stated(self) -> datetime:
@@ -63,7 +84,7 @@ def moment(text: str, *, spaced_is_utc: bool = False) -> Moment:
             fraction = (match["fraction"] or "")[:6].ljust(6, "0")
             offset = "+00:00" if zone in "Zz" else zone
             at = datetime.fromisoformat(f"{match['day']}T{match['time']}.{fraction}{offset}").astimezone(UTC)
-            width = timedelta(microseconds=1) if match["fraction"] else timedelta(seconds=1)
+            width = INSTANT if match["fraction"] else timedelta(seconds=1)
     except OverflowError:
         raise ValueError("The time is out of range.") from None
     return Moment(at, width)

@@ -44,6 +44,14 @@ def _choice(name: str, default: str, choices: list[str]) -> str:
     return value
 
 
+def _rate(name: str, default: str) -> str:
+    raw = _text(name, default)
+    number, _, period = raw.partition("/")
+    if not number.isdecimal() or int(number) < 1 or period not in {"s", "sec", "second", "m", "min", "minute", "h", "hour", "d", "day"}:
+        raise ImproperlyConfigured(f"{name}={raw!r}: write a number, a slash, and second, minute, hour or day, such as {name}={default}")
+    return raw
+
+
 def _words(name: str, default: str = "") -> list[str]:
     return [word.strip() for word in _text(name, default).split(",") if word.strip()]
 
@@ -172,10 +180,13 @@ elif _database["ENGINE"] == "django.db.backends.postgresql":
 else:
     raise ImproperlyConfigured("DATABASE_URL: taskexport runs on PostgreSQL and SQLite")
 DATABASES = {"default": _database}
+_throttles: dict[str, Any] = env.cache_url_config(_text("CACHE_URL", "locmemcache://taskexport"))
+# One entry for each caller of the last minute. Beyond 300, as Django has it, some would be dropped, and their callers counted from 0 again.
+_throttles["max_entries"] = _throttles.get("OPTIONS", {}).get("MAX_ENTRIES", 100_000)
 CACHES = {
     # Throttles count here: with several web processes give them a shared one, such as
     # dbcache://throttles, after `manage.py createcachetable`.
-    "default": env.cache_url_config(_text("CACHE_URL", "locmemcache://taskexport")),
+    "default": _throttles,
     # Of long lists; apart, so that whoever asks for many of them pushes no throttle out.
     "totals": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "totals"},
     "queue": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "queue"},  # django-q2's own statistics
@@ -205,6 +216,7 @@ CSRF_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_HTTPONLY = True
 X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
+FILE_UPLOAD_HANDLERS = ["taskexport.queries.NoFiles"]  # Django's own would keep what anybody sends, of any size, in /tmp
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [SELF],
@@ -230,19 +242,30 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_THROTTLE_CLASSES": ["taskexport.api.auth.UserThrottle"],
     "DEFAULT_THROTTLE_RATES": {
-        "user": _text("THROTTLE_USER", "600/min"),
-        "login": _text("THROTTLE_LOGIN", "20/min"),
+        "user": _rate("THROTTLE_USER", "600/min"),
+        "login": _rate("THROTTLE_LOGIN", "20/min"),
     },
     "EXCEPTION_HANDLER": "taskexport.api.errors.handle_exception",
     "NUM_PROXIES": _number("NUM_PROXIES", 0),  # 0: X-Forwarded-For is never believed
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
+
+
+def _jwt_key() -> str:
+    key = _text("JWT_SIGNING_KEY", "")
+    if PRODUCTION and 0 < len(key) < 50:  # whoever has a token may try keys at leisure
+        raise ImproperlyConfigured(
+            "JWT_SIGNING_KEY is shorter than 50 characters; make one as SECRET_KEY is made, or leave it out and it is derived from that."
+        )
+    return key or f"jwt:{SECRET_KEY}"
+
+
 SIMPLE_JWT = {
     "ACCESS_TOKEN_LIFETIME": timedelta(seconds=ACCESS_TOKEN_SECONDS),
     "REFRESH_TOKEN_LIFETIME": timedelta(seconds=REFRESH_TOKEN_SECONDS),
     "ALGORITHM": "HS256",
-    "SIGNING_KEY": _text("JWT_SIGNING_KEY", f"jwt:{SECRET_KEY}"),
+    "SIGNING_KEY": _jwt_key(),
     "ISSUER": "taskexport",
     "AUDIENCE": "taskexport",
     "LEEWAY": 5,
@@ -389,7 +412,7 @@ RECEIPT_KEY = _receipt_key()
 
 
 def _encryption_keys() -> list[bytes]:
-    """The first encrypts, all decrypt; none: derived from SECRET_KEY."""
+    """The first encrypts, all decrypt, and so does one that is derived from SECRET_KEY, which alone does both where there are none."""
     try:
         keys = [base64.b64decode(word, validate=True) for word in _words("ENCRYPTION_KEY")]
     except (binascii.Error, ValueError):

@@ -1,4 +1,4 @@
-"""The admin's kit: our roles asked once a request, and a filter by organization. Django's own permissions are not used."""
+"""The admin's kit: its sign-in, our roles asked once a request, and a filter by organization. Django's own permissions are not used."""
 
 from __future__ import annotations
 
@@ -7,14 +7,29 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.forms import AdminAuthenticationForm
+from django.core.exceptions import ValidationError
 from django.core.paginator import EmptyPage, Page, Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.functional import cached_property
 
+from taskexport.api.auth import LoginThrottle
 from tasks import access, lists
 from tasks.access import Action
+
+
+class SignInForm(AdminAuthenticationForm):
+    """E-mail and password; an address has as many tries as with the API, of both doors together, and a refused one looks at no password."""
+
+    throttle_scope = "login"
+
+    def clean(self) -> dict[str, Any]:
+        if not LoginThrottle().allow_request(self.request, self):  # type: ignore[arg-type]
+            raise ValidationError("Too many sign-ins from this address. Wait a minute, and try again.", code="throttled")
+        found: dict[str, Any] = super().clean()
+        return found
 
 
 def _answers(request: HttpRequest) -> dict[Any, bool]:

@@ -4,15 +4,18 @@ from csp.decorators import csp_update
 from django.contrib import admin
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularRedocView, SpectacularSwaggerSplitView
 
 from exports.admin import dashboard
+from taskexport.api.document import DocumentView
 from taskexport.api.errors import not_found
 from taskexport.api.views import route
+from taskexport.staff import SignInForm
 
 admin.site.site_header = admin.site.site_title = "taskexport"
 admin.site.index_title = "Overview"
 admin.site.site_url = None  # the admin is all there is to look at
+admin.site.login_form = SignInForm
 
 # Redoc makes two <style> elements of its own, an empty one that it fills by script and a fixed one: these, and no others.
 _REDOC_STYLES = ["'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='", "'sha256-QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc='"]
@@ -36,7 +39,7 @@ urlpatterns = [
         "api/",
         include(
             [
-                *route("schema", SpectacularAPIView.as_view(), "schema"),
+                *route("schema", DocumentView.as_view(), "schema"),
                 *route("docs", SpectacularSwaggerSplitView.as_view(url_name="schema", template_name="taskexport/docs.html"), "docs"),
                 *route("redoc", redoc, "redoc"),
                 re_path(r"^.*$", not_found),

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from django.db import transaction
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from taskexport import ids
@@ -142,9 +142,10 @@ def revoke_access_token(token: AccessToken) -> bool:
 def authenticate_access_token(text: str) -> AccessToken:
     """The token that this `ID:SECRET` opens, with its user. Raises Unauthenticated."""
     number, _, secret = text.partition(":")
-    token = None
+    token: Any = None
     if token_id := ids.number(number):
-        token = AccessToken.objects.select_related("user", "organization").filter(pk=token_id).first()
+        owns_platform = Exists(Platform.objects.filter(owners=OuterRef("user")))
+        token = AccessToken.objects.select_related("user", "organization").annotate(owns_platform=owns_platform).filter(pk=token_id).first()
     known = token.secret_sha256 if token else "0" * 64
     now = timezone.now()
     if (
@@ -154,10 +155,13 @@ def authenticate_access_token(text: str) -> AccessToken:
         or (token.expires_at is not None and token.expires_at <= now)
         or not token.user.is_active
         or not token.user.is_service
-        # A token opens one organization: its service account must be a member of that one and of no other.
+        # A token opens one organization: its service account must be a member of that one and of no other, and see no more by other rights.
+        or token.user.is_superuser
+        or token.owns_platform
         or list(Member.objects.filter(user=token.user, role__isnull=False).values_list("organization", flat=True)) != [token.organization_id]
     ):
         raise Unauthenticated("This access token is unknown, revoked or expired.", code="token_invalid")
     if token.last_used_at is None or token.last_used_at < now - USE_NOTED_EVERY:
         AccessToken.objects.filter(pk=token.pk).update(last_used_at=now)
-    return token
+    found: AccessToken = token
+    return found

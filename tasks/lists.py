@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from django.core.cache import caches
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
-from django.db.models import BooleanField, F, Func, Model, Q, QuerySet, Value
+from django.db.models import BooleanField, DateTimeField, F, Func, Model, Q, QuerySet, Value
 from django.db.models.expressions import OrderBy
 
 AnyModel = TypeVar("AnyModel", bound=Model)
@@ -36,14 +36,16 @@ class Behind(Func):
 
     def as_sql(self, compiler: Any, connection: Any, *unused: Any, **extra: Any) -> Any:
         parts = [compiler.compile(each) for each in self.source_expressions]
-        if connection.vendor == "sqlite":
-            # The database's own times have three digits behind the point there and Django's have six, as texts.
-            parts[0] = (
-                f"CASE WHEN instr({parts[0][0]}, '.') = 20 THEN substr({parts[0][0]} || '000', 1, 26) ELSE {parts[0][0]} END",
-                parts[0][1] * 3,
-            )
+        if connection.vendor == "sqlite" and isinstance(self.source_expressions[0].output_field, DateTimeField):
+            for each in (0, 2):
+                parts[each] = _with_six_digits(*parts[each])
         column, pk, value, last = (sql for sql, _ in parts)
         return f"({column}, {pk}) {self.sign} ({value}, {last})", [param for _, params in parts for param in params]
+
+
+def _with_six_digits(sql: str, params: Any) -> tuple[str, Any]:
+    """A time as SQLite's text of it, six digits behind its point: the database's own have three there, Django's six or, of a whole second, none."""
+    return f"substr({sql} || CASE WHEN instr({sql}, '.') THEN '000' ELSE '.000000' END, 1, 26)", [*params, *params]
 
 
 class Ahead(Behind):

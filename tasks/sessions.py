@@ -12,6 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import authenticate
+from django.contrib.sessions.models import Session as BrowserSession
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
@@ -69,8 +70,8 @@ def user_of(token: str) -> User:
 
 
 def forget() -> int:
-    """Deletes sessions that have ended; how many."""
-    return Session.objects.filter(expires_at__lt=Now()).delete()[0]
+    """Deletes sessions that have ended, of the API and of browsers; how many."""
+    return Session.objects.filter(expires_at__lt=Now()).delete()[0] + BrowserSession.objects.filter(expire_date__lt=Now()).delete()[0]
 
 
 def _live(sid: Any) -> Session | None:

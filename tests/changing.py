@@ -9,6 +9,7 @@ import zipfile
 from typing import Any
 
 import openpyxl
+from pyarrow import parquet
 
 from exports import sources, storage
 from exports.formats import FORMATS
@@ -72,8 +73,6 @@ def _read(name: str, data: bytes) -> list[dict[str, Any]]:
     if name.endswith(".json"):
         return list(json.loads(data))
     if name.endswith(".parquet"):
-        from pyarrow import parquet  # an extra
-
         return list(parquet.read_table(io.BytesIO(data)).to_pylist())
     header, *rows = openpyxl.load_workbook(io.BytesIO(data))["Tasks"].iter_rows(values_only=True)
     return [dict(zip(map(str, header), row, strict=True)) for row in rows]

@@ -171,6 +171,23 @@ def test_times_are_written_in_the_jobs_zone(client_of: ClientOf, editor: User, a
     assert rows(content(client.get(f"{JOBS}/{job['id']}/download")))[0]["created_at"] == "2024-07-01T14:00:00+02:00"
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_task_is_exported_by_its_own_time(client_of: ClientOf, editor: User, acme: Organization) -> None:
+    task = Task.objects.create(organization=acme, title="t")  # at a time that the database gives
+    task.refresh_from_db()
+    at = task.created_at.isoformat(timespec="microseconds")
+    assert export(client_of(editor), wish(acme, creation_start_date=at, creation_end_date=at))["file"]["rows"] == 1
+
+
+def test_a_job_tells_its_maker_of_its_end_if_it_shall(client_of: ClientOf, editor: User, acme: Organization) -> None:
+    client = client_of(editor)
+    for body, expected in ((wish(acme), False), (wish(acme, notify=False), False), (wish(acme, notify=True), True)):
+        assert ExportJob.objects.get(pk=client.post(JOBS, body).json()["job"]["id"]).notify == expected
+    for value in ("true", 1, None):
+        error(client.post(JOBS, wish(acme, notify=value)), 400, "invalid", "notify")
+    assert ExportJob.objects.count() == 3
+
+
 # -- Idempotency-Key -----------------------------------------------------------------------------------------------
 def test_the_same_key_and_body_replay_the_first_answer(client_of: ClientOf, editor: User, acme: Organization) -> None:
     client = client_of(editor)
@@ -311,6 +328,16 @@ def test_filters_choose_jobs(client_of: ClientOf, owner: User, acme: Organizatio
         assert response.json()["meta"]["total"] == len(expected)
 
 
+def test_a_job_is_found_by_its_own_time(client_of: ClientOf, viewer: User, acme: Organization) -> None:
+    client = client_of(viewer)
+    for _ in range(3):
+        make_job(acme, viewer)  # at a time that the database gives
+    for job in client.get(JOBS).json()["jobs"]:
+        found = client.get(JOBS, {"created_from": job["created_at"], "created_to": job["created_at"]}).json()["jobs"]
+        assert job in found
+    assert len(client.get(JOBS, {"created_from": "0001-01-01", "created_to": "9999-12-31"}).json()["jobs"]) == 3
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [
@@ -375,6 +402,8 @@ def test_a_queued_job_knows_its_place(client_of: ClientOf, viewer: User, acme: O
     queued = [make_job(acme, viewer, JobStatus.QUEUED, queued_at=datetime(2024, 1, 1, hour, tzinfo=UTC)) for hour in (1, 2, 3)]
     client = client_of(viewer)
     assert [client.get(f"{JOBS}/{job.pk}").json()["job"]["queue_position"] for job in queued] == [1, 2, 3]
+    last = make_job(acme, viewer, JobStatus.QUEUED)  # at a time that the database gives
+    assert client.get(f"{JOBS}/{last.pk}").json()["job"]["queue_position"] == 4
 
 
 @pytest.mark.parametrize("status", STATUSES)

@@ -14,7 +14,7 @@ from django.conf import settings
 from rest_framework.settings import api_settings
 
 from tasks import access
-from tasks.models import AccessToken, Member, Organization, Role, Session, User
+from tasks.models import AccessToken, Member, Organization, Platform, Role, Session, User
 from tests.api import JOBS, at_once
 from tests.fixtures import PASSWORD
 from tests.openapi import CheckedClient
@@ -210,8 +210,8 @@ def test_a_service_account_opens_its_organization_with_id_and_secret(acme: Organ
     assert secret not in str(list(AccessToken.objects.values()))
 
 
-@pytest.mark.parametrize("reason", ["revoked", "expired", "inactive", "no member", "no role", "two organizations", "person"])
-def test_a_closed_access_token_is_refused(acme: Organization, globex: Organization, reason: str) -> None:
+@pytest.mark.parametrize("reason", ["revoked", "expired", "inactive", "no member", "no role", "two organizations", "person", "superuser", "owner"])
+def test_a_closed_access_token_is_refused(acme: Organization, globex: Organization, platform: Platform, reason: str) -> None:
     token, text = access.create_access_token(acme, name="ERP", role=Role.VIEWER)
     assert opens(text)
     now = datetime.now(UTC)
@@ -227,6 +227,10 @@ def test_a_closed_access_token_is_refused(acme: Organization, globex: Organizati
         Member.objects.update(role=None)
     elif reason == "two organizations":
         Member.objects.create(organization=globex, user=token.user, role=Role.VIEWER, name="ERP")
+    elif reason == "superuser":  # either would open more than the token's organization
+        User.objects.update(is_superuser=True)
+    elif reason == "owner":
+        platform.owners.add(token.user)
     else:
         User.objects.update(is_service=False)
     assert not opens(text)

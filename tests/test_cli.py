@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import http.server
 import json
 import os
 import re
@@ -240,6 +241,63 @@ def test_an_export_from_login_to_file_also_through_a_connection_that_is_cut(
     assert Session.objects.get().revoked_at
     assert cli("list").returncode == 3
     assert Task.objects.filter(organization=acme).count() == TASKS
+
+
+@contextlib.contextmanager
+def fake(answer: Callable[[str], tuple[int, Any]]) -> Iterator[str]:
+    """A service whose answers to GET are told by their path."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = answer(self.path)
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
+
+        def log_message(self, *unused: Any) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer((processes.HOST, 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield f"http://{processes.HOST}:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join(5)
+
+
+def test_what_cannot_be_written_sent_or_asked_ends_with_a_sentence(cli: Cli, tmp_path: Path) -> None:
+    def service(path: str) -> tuple[int, Any]:
+        if path.endswith("/download"):
+            return 410, {"message": "The file has expired."}
+        if "?" in path:
+            return 200, {"jobs": []}
+        return 200, {"job": {"id": "j", "status": "done", "file": {"name": "x.zip", "size": 1, "sha256": ""}}}
+
+    token = {"TASKEXPORT_TOKEN": "1:x"}
+    nowhere = {"XDG_CONFIG_HOME": os.devnull + "/x"}
+    with fake(service) as url:
+        here = {"TASKEXPORT_URL": url, **token}
+        expired = cli("download", "j", "-o", str(tmp_path / "x.zip"), **here)
+        assert (expired.returncode, expired.stderr) == (4, "The file has expired.\n")
+        assert not list(tmp_path.glob("x.zip*"))  # not even an empty FILE.part
+        calls = [
+            (cli("download", "j", "-o", os.devnull + "/x.zip", **here), "cannot be written"),
+            (cli("create", "--org", "1", "--config-id", "100001", "-o", str(tmp_path / "no" / "x.zip"), **here), "no folder that can be written"),
+            (cli("create", "--org", "1", "--idempotency-key", "日", **here), "cannot be sent"),
+            (cli("list", TASKEXPORT_URL=url, TASKEXPORT_TOKEN="1:x\ny"), "cannot be sent"),
+            (cli("login", "--url", url, stdin=""), "nobody answers"),
+            (cli("logout", **nowhere), "cannot be written"),
+            *((cli("list", TASKEXPORT_URL=wrong, **token), "TASKEXPORT_URL: write an address") for wrong in ("exports.example.com", "file:///etc")),
+            *((cli("list", "--url", wrong, **token), "--url: write an address") for wrong in ("http://[::1", "http://h:x", "http://h/?a=b")),
+        ]
+        for done, sentence in calls:
+            assert (done.returncode, sentence in done.stderr, done.stderr.count("\n")) == (2, True, 1), done.stderr
+        with Path("/dev/full").open("w") as full:
+            command = [sys.executable, "-S", "-m", "taskexport.cli", "list"]
+            done = subprocess.run(command, cwd=ROOT, env={**os.environ, **here}, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (2, "The output cannot be written: No space left on device\n")
 
 
 def test_the_exit_codes_are_documented() -> None:

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import openpyxl
 import pytest
 
 from exports import worker
@@ -21,6 +22,7 @@ from tasks.models import Organization, Task, User
 from tests import random_tasks
 from tests.making import EVERYTHING, make_job, make_queued
 from tests.test_datasets import read
+from tests.test_formats import unescaped
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ZONE = "America/New_York"
@@ -155,6 +157,18 @@ def test_a_long_header_comes_whole_in_every_format(acme: Organization, task: Tas
             assert next(csv.reader(io.StringIO(file.decode())))[0] == title
         elif name == "ndjson":
             assert json.loads(file) == {title: "Fix", "id": task.pk, "due_on": "2024-03-11", "latitude": -1e-7}
+
+
+@pytest.mark.parametrize("title", ["row", "chosen", "c1", "row_id", "_x0041\x0b", "a\rb\nc\td", "=1+1", "a;b,c|d"])
+def test_a_header_may_be_any_text(acme: Organization, task: Task, title: str) -> None:
+    columns = custom({"key": "title", "title": title}, "id").columns
+    options = {"preset": "excel-europe", "archive": "none", "guard": "none", "quoting": "all"}
+    rows = csv.reader(io.StringIO(random_tasks.export(acme, "csv", columns=columns, **options)[0].decode("utf-8-sig"), newline=""), delimiter=";")
+    assert list(rows) == [[title, "id"], ["Fix", str(task.pk)]]
+    for name in ("ndjson", "json"):
+        assert json.loads(random_tasks.export(acme, name, columns=columns)[0]) in ({title: "Fix", "id": task.pk}, [{title: "Fix", "id": task.pk}])
+    sheet = openpyxl.load_workbook(io.BytesIO(random_tasks.export(acme, "xlsx", columns=columns)[0])).active
+    assert unescaped(sheet["A1"].value) == title
 
 
 def test_a_custom_job_runs_and_its_receipt_names_what_is_missing(editor: User, acme: Organization, task: Task) -> None:

@@ -172,19 +172,30 @@ def test_a_job_freezes_its_config(client_of: ClientOf, admin: User, editor: User
         ({"type": "basic"}, 400, "type"),
         ({"columns": ["id"]}, 400, "columns"),
         ({"dataset": "cases"}, 400, "dataset"),
-        ({"config_id": 10**12}, 404, None),
-        ({"config_id": 10**30}, 404, None),
+        ({"config_id": 10**12}, 404, "config_id"),
+        ({"config_id": 10**30}, 404, "config_id"),
         ({"config_id": "x"}, 400, "config_id"),
     ],
 )
 def test_a_wrong_use_of_a_config_makes_no_job(
-    client_of: ClientOf, admin: User, editor: User, acme: Organization, changes: dict[str, Any], status: int, field: str | None
+    client_of: ClientOf, admin: User, editor: User, acme: Organization, changes: dict[str, Any], status: int, field: str
 ) -> None:
     config = configs.create(admin, acme, TOWNS)
     response = client_of(editor).post(JOBS, wish(acme, type="custom", config_id=config.pk) | changes)
     assert response.status_code == status
-    assert [error["field"] for error in response.json().get("field_errors", [])] == ([field] if field else [])
+    assert [error["field"] for error in response.json()["field_errors"]] == [field]
     assert not ExportJob.objects.exists()
+
+
+def test_a_repeated_call_is_answered_although_its_config_is_gone(client_of: ClientOf, admin: User, editor: User, acme: Organization) -> None:
+    config = configs.create(admin, acme, TOWNS)
+    body, client = wish(acme, type="custom", config_id=config.pk), client_of(editor)
+    first = client.post(JOBS, body, headers={"Idempotency-Key": "k"})
+    configs.delete(admin, config)
+    again = client.post(JOBS, body, headers={"Idempotency-Key": "k"})
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert client.post(JOBS, body, headers={"Idempotency-Key": "other"}).status_code == 404
+    assert ExportJob.objects.count() == 1
 
 
 def test_another_organizations_config_is_404(client_of: ClientOf, outsider: User, editor: User, acme: Organization, globex: Organization) -> None:

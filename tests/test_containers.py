@@ -96,3 +96,6 @@ def test_the_image_s_commands_run(process_env: dict[str, str], tmp_path: Path) -
     finally:
         processes.stop(web)
     assert web.returncode == 0
+    lines = (tmp_path / "web.log").read_text().splitlines()
+    ended = [json.loads(line) for line in lines if "Worker exiting" in line]  # of the server itself, and in our form
+    assert {line["logger"] for line in ended} == {"gunicorn.error"}

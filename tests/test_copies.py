@@ -215,9 +215,10 @@ def test_only_admins_keep_destinations_and_only_of_their_own(
 
 
 def test_a_key_that_was_changed_is_said_and_tried_again(theirs: Any, server: dict[str, str], admin: User, acme: Organization, settings: Any) -> None:
+    old, new = os.urandom(32), os.urandom(32)
+    settings.ENCRYPTION_KEYS = [old]
     destination = destinations.create(admin, acme, values(server, prefix="sealed"))
     fire(admin, acme, destination)
-    old, new = os.urandom(32), os.urandom(32)
     settings.ENCRYPTION_KEYS = [new]
     assert worker.deliver() == 0
     assert Delivery.objects.get().error.startswith("its secret can't be read")
@@ -225,7 +226,8 @@ def test_a_key_that_was_changed_is_said_and_tried_again(theirs: Any, server: dic
     destinations.update(admin, destinations.get(admin, destination.pk), {"secret_access_key": s3.SECRET})
     later()
     assert worker.deliver() == 1
-    settings.ENCRYPTION_KEYS = [old]
+    settings.ENCRYPTION_KEYS = [old]  # the first key that is named: what was sealed without one is opened as before
+    assert destinations.test(admin, destinations.get(admin, destination.pk)) == ""
     destinations.update(admin, destinations.get(admin, destination.pk), {"secret_access_key": s3.SECRET})
     settings.ENCRYPTION_KEYS = [new, old]  # a new key before the old one
     assert destinations.test(admin, destinations.get(admin, destination.pk)) == ""

@@ -10,11 +10,13 @@ import time
 import zipfile
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import call_command
 from django.db.models.functions import Now
 from django.test.client import encode_multipart
 from django_q.models import OrmQ
@@ -22,7 +24,7 @@ from rest_framework.test import APIClient
 
 from exports import storage, worker
 from exports.models import ExportFile, ExportJob, JobAttempt
-from exports.services import jobs, receipts, upkeep, uploads
+from exports.services import jobs, litter, receipts, uploads
 from tasks.models import Member, Organization, User
 from tests.api import JOBS, at_once, content, snapshot, wish, zipped
 
@@ -88,6 +90,17 @@ def _is_of_a_job(key: str) -> bool:
 
 
 # -- The whole way -------------------------------------------------------------------------------------------------
+def test_the_file_that_a_runner_brought_is_verified_by_its_receipt(client_of: ClientOf, editor: User, acme: Organization, tmp_path: Path) -> None:
+    client = client_of(editor)
+    job = make(client, acme, "in progress")
+    assert bring(client, job).json() == DONE
+    file, receipt = ExportFile.objects.get(), tmp_path / "receipt.json"
+    receipt.write_text(json.dumps(file.receipt))
+    said = io.StringIO()
+    call_command("verify_export", str(django_settings.FILES_ROOT / file.key), str(receipt), stdout=said)
+    assert f"{file.rows:,} rows, {file.size:,} bytes, as brought at 20" in said.getvalue()
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 def test_a_runner_drives_a_job_from_new_to_done(client_of: ClientOf, editor: User, runner: User, acme: Organization, method: str) -> None:
     people, machine = client_of(editor), client_of(runner)
@@ -122,10 +135,11 @@ def test_a_runner_drives_a_job_from_new_to_done(client_of: ClientOf, editor: Use
     assert no_files()
 
 
-def test_the_receipt_of_an_uploaded_file_verifies(client_of: ClientOf, editor: User, acme: Organization) -> None:
+@pytest.mark.parametrize("header", ["id,a,b,c", '\ufeff"the\nid",a'])
+def test_the_receipt_of_an_uploaded_file_verifies(client_of: ClientOf, editor: User, acme: Organization, header: str) -> None:
     client = client_of(editor)
     job = make(client, acme, "in progress")
-    bring(client, job, zipped('id,a,b,c\n"1\n2",é\n\n3,4\n'), name="theirs.csv.zip")
+    bring(client, job, zipped(f'{header}\n"1\n2",é\n\n3,4\n'), name="theirs.csv.zip")
     signed = client.get(path(job, "receipt")).json()
     file = ExportFile.objects.get()
     assert signed["receipt"]["uploaded"]["name"] == "theirs.csv.zip"
@@ -207,6 +221,14 @@ def other_method() -> bytes:
     return buffer.getvalue()
 
 
+def pointing_before_itself() -> bytes:
+    """A zip whose directory is said to lie further behind than it does, and so its member before the file's start."""
+    data = bytearray(zipped())
+    place = data.rindex(b"PK\x05\x06") + 16
+    data[place : place + 4] = struct.pack("<L", struct.unpack_from("<L", data, place)[0] + 100)
+    return bytes(data)
+
+
 def wide_directory() -> bytes:
     """A zip that says that its directory is 3 MB: zipfile would read all of it at once."""
     data = zipped()
@@ -231,6 +253,7 @@ WRONG_FILES: dict[str, tuple[dict[str, Any], int, str]] = {
     "a link": ({"data": link()}, 400, "invalid"),
     "encrypted": ({"data": encrypted()}, 400, "invalid"),
     "packed otherwise": ({"data": other_method()}, 400, "invalid"),
+    "a member before the start": ({"data": pointing_before_itself()}, 400, "invalid"),
     "a wide directory": ({"data": wide_directory()}, 400, "invalid"),
     "a bomb": ({"data": zipped("0" * 40_000_000)}, 400, "invalid"),
     "a quote without end": ({"data": zipped('"' + "a,1234567890\n" * 2_000_000)}, 400, "invalid"),
@@ -489,12 +512,16 @@ def test_a_full_disk_is_503_and_the_job_stays(client_of: ClientOf, editor: User,
     assert bring(client, job).json() == DONE
 
 
-def test_what_a_killed_upload_left_is_swept_after_a_day() -> None:
+@pytest.mark.parametrize("by", ["the tick", "the next upload on the same machine"])
+def test_what_a_killed_upload_left_is_swept_after_a_day(client_of: ClientOf, editor: User, acme: Organization, by: str) -> None:
     old, young = (storage.spool_path(f"{name}{uploads.SUFFIX}") for name in ("old", "young"))
     for found in (old, young):
         found.write_bytes(b"x")
     os.utime(old, (time.time() - 90_000,) * 2)
-    assert worker.tick()["swept"] == 1
+    if by == "the tick":
+        assert worker.tick()["litter_swept"] == 1
+    else:
+        assert bring(client_of(editor), make(client_of(editor), acme, "in progress")).json() == DONE
     assert (old.exists(), young.exists()) == (False, True)
     young.unlink()
-    assert upkeep.sweep() == 0
+    assert litter.sweep_spool() == 0

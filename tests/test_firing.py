@@ -207,6 +207,15 @@ def test_an_owner_who_lost_the_role_pauses_it_until_an_admin_takes_over(admin: U
     past(schedule, DAY)
     assert firing.fire_due() == 1
     end_jobs(schedule)
+    # What should have run once does, when somebody takes it over.
+    once = make_schedule(other, acme, now() - HOUR, kind="once")
+    ExportSchedule.objects.filter(pk=once.pk).update(owner=admin)
+    assert firing.fire_due() == 0
+    assert outcomes(once) == ["failed"]
+    pausing.resume(other, keeping.get(other, once.pk))
+    assert firing.fire_due() == 1
+    assert outcomes(once) == ["failed", ""]
+    keeping.delete(other, once)
     # A deactivated user and a deleted one are gone just so.
     for owner, is_active in ((other, False), (None, True)):
         User.objects.filter(pk=other.pk).update(is_active=is_active)

@@ -238,6 +238,45 @@ def test_a_cell_too_long_is_cut_with_a_mark_and_listed_whole(editor: User, acme:
     assert receipts.verify(settings.FILES_ROOT / job.file.key, job.file.receipt) == []
 
 
+def test_numbers_are_typed_while_a_spreadsheet_holds_all_their_digits(acme: Organization) -> None:
+    typed = ["-76.6692365628603", "39.3470107281118", "0.000000123456789012345", "-0.5", "123456789012345"]
+    texts = ["1234567890123450", "-12345678901234500000"]
+    Task.objects.bulk_create([Task(organization=acme, title="x", latitude=Decimal(number)) for number in typed + texts])
+    sheet = openpyxl.load_workbook(io.BytesIO(random_tasks.export(acme, "xlsx")[0]))["Tasks"]
+    found = [cell.value for cell in sheet["U"]]
+    assert found.pop(0) == "latitude"
+    assert [type(value) for value in found] == [float] * 4 + [int] + [str] * 2
+    assert [Decimal(str(value)) for value in found] == [Decimal(number) for number in typed + texts]
+
+
+def test_what_reads_like_an_escape_comes_back(acme: Organization) -> None:
+    titles = [
+        "_x0041_",
+        "_x0041\x0b",
+        "_x0041\b",
+        "_x0041\\b",
+        "_x0041\f_",
+        "_x0041\uffff",
+        "_x0041\r",
+        "_x0041_x0042\x01",
+        "__x0041\x1f_",
+        "_xface\x02",
+    ]
+    Task.objects.bulk_create([Task(organization=acme, title=title) for title in titles])
+    sheet = openpyxl.load_workbook(io.BytesIO(random_tasks.export(acme, "xlsx")[0]))["Tasks"]
+    assert [unescaped(cell.value) for cell in sheet["C"][1:]] == titles
+
+
+def test_an_issue_that_escapes_make_longer_is_cut_with_a_mark_too(acme: Organization) -> None:
+    Task.objects.create(organization=acme, title="x", body="\x0b" * 40_000 + "\r")
+    file, (issue,) = random_tasks.export(acme, "xlsx", config="fedex")
+    assert len(issue.text) == 40_001
+    shown = openpyxl.load_workbook(io.BytesIO(file))["Issues"]["D2"].value
+    assert shown.startswith("_x000B_" * 4000)
+    assert shown.endswith(CUT)
+    assert len(shown) == CELL_CHARS
+
+
 def test_too_many_issues_fail_the_job_and_say_why(editor: User, acme: Organization) -> None:
     body = "y" * (CELL_CHARS + 1)
     Task.objects.bulk_create([Task(organization=acme, title=str(number), body=body) for number in range(FEWEST_TO_FAIL + 1)])
@@ -301,6 +340,16 @@ def test_every_format_has_a_receipt_that_verifies(format_name: str, options: dic
     assert receipts.verify(path, job.file.receipt) == []
     signed = receipts.sign({**job.file.receipt["receipt"], "rows_written": 49})
     assert receipts.verify(path, signed) == ["The file has 50 rows, the receipt says 49."]
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_a_receipt_verifies_where_a_quote_follows_the_byte_order_mark(header: bool, editor: User, acme: Organization) -> None:
+    Task.objects.create(organization=acme, title="one;\ntwo")
+    columns = [{"key": "title", "title": "the\ntitle; all of it"}, "id"]
+    job = make_queued(editor, acme, type="custom", columns=columns, options={"preset": "excel-europe", "header": header})
+    worker.run_next()
+    file = jobs.get(editor, job.pk).file
+    assert receipts.verify(settings.FILES_ROOT / file.key, file.receipt) == []
 
 
 def test_the_admin_and_the_api_list_what_did_not_fit(editor: User, acme: Organization, staff_client_of: Any, client_of: Any) -> None:

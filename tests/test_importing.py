@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import time
 import zipfile
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -19,6 +20,7 @@ from openpyxl import Workbook
 
 from taskexport.errors import Invalid, NotFound
 from tasks import importing
+from tasks.importing.rows import MAX_ROW_CHARS
 from tasks.importing.times import reader, settle
 from tasks.models import Case, Flow, Hub, Member, Organization, Subject, Task
 
@@ -408,6 +410,35 @@ def test_assignees_are_found_or_made_and_the_first_leads(load: Any, acme: Organi
     assert Member.objects.count() == 3
 
 
+@pytest.mark.parametrize("row", ["," * MAX_ROW_CHARS, f'"{"x" * 1_000_000}\n",' * (MAX_ROW_CHARS // 1_000_000 + 1)])
+def test_a_csv_of_one_endless_row_is_refused(load: Any, row: str) -> None:
+    for text in (row, f"Id,Subject\n1,a\n{row}"):
+        with pytest.raises(Invalid, match="characters: is this a CSV"):
+            load(text)
+    assert not Task.objects.exists()
+
+
+def test_a_csv_of_very_many_columns_is_read_in_seconds(load: Any) -> None:
+    began = time.process_time()
+    header = ",".join(f"c{number}" for number in range(200_000))
+    with pytest.raises(Invalid, match="'c7' is there twice"):
+        load(f"{header},c7\n")
+    assert time.process_time() - began < 10
+
+
+def test_a_workbook_that_says_it_has_more_rows_than_there_are_is_refused(load: Any, tmp_path: Path) -> None:
+    book = Workbook()
+    book.active.append(["Id", "Subject"])
+    book.active.append([1, "a"])
+    book.save(tmp_path / "whole.xlsx")
+    with zipfile.ZipFile(tmp_path / "whole.xlsx") as whole, zipfile.ZipFile(tmp_path / "far.xlsx", "w") as far:
+        for name in whole.namelist():
+            far.writestr(name, whole.read(name).replace(b'<row r="2"', b'<row r="2000000000000"'))
+    with pytest.raises(Invalid, match="cannot be read after row 1048577"):
+        load((tmp_path / "far.xlsx").read_bytes())
+    assert not Task.objects.exists()
+
+
 def test_a_workbook_s_typed_cells(load_workbook: Any) -> None:
     columns = {"Id": "external_id", "Subject": "title", "Due": "due_at", "Day": "due_on", "Lat": "latitude", "Zip": "zip"}
     result = load_workbook(
@@ -447,6 +478,23 @@ def test_a_damaged_workbook_is_refused(load: Any, tmp_path: Path) -> None:
             cut.writestr(name, content[: len(content) // 2] if "sheet1" in name else content)
     with pytest.raises(Invalid, match="The workbook cannot be read after row 1"):
         load((tmp_path / "cut.xlsx").read_bytes())
+    assert not Task.objects.exists()
+
+
+def test_a_workbook_that_is_none_within_is_refused(load: Any, tmp_path: Path) -> None:
+    book = Workbook()
+    book.active.append(["Id", "Subject"])
+    book.save(tmp_path / "whole.xlsx")
+    with zipfile.ZipFile(tmp_path / "whole.xlsx") as whole, zipfile.ZipFile(tmp_path / "other.xlsx", "w") as other:
+        for name in whole.namelist():
+            content = whole.read(name)
+            other.writestr(name, content.replace(b"sheet.main+xml", b"template.other+xml") if name == "[Content_Types].xml" else content)
+    data = bytearray((tmp_path / "whole.xlsx").read_bytes())
+    place = data.rindex(b"PK\x05\x06") + 16
+    data[place : place + 4] = (int.from_bytes(data[place : place + 4], "little") + 100).to_bytes(4, "little")  # its members lie before its start
+    for broken in ((tmp_path / "other.xlsx").read_bytes(), bytes(data)):
+        with pytest.raises(Invalid, match="no workbook that can be read"):
+            load(broken)
     assert not Task.objects.exists()
 
 

@@ -17,8 +17,8 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from exports import storage, worker
-from exports.models import ExportFile, ExportJob, JobAttempt, TickLease
-from exports.services import files, jobs, receipts, runner, upkeep
+from exports.models import ExportFile, ExportJob, JobAttempt, Litter, TickLease
+from exports.services import files, jobs, litter, receipts, runner, upkeep
 from exports.states import JobStatus
 from taskexport.errors import AppError, Conflict, Forbidden, NotFound
 from tasks.models import Organization, Task, User
@@ -501,6 +501,20 @@ def test_what_can_not_be_swept_keeps_nothing_else_from_it(editor: User, acme: Or
     assert list(JobAttempt.objects.order_by("pk").values_list("swept", flat=True)) == [False, True]
     assert upkeep.sweep() == 0
     assert not JobAttempt.objects.filter(swept=False).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_storage_that_is_slow_takes_its_part_of_a_tick_and_no_more(editor: User, acme: Organization, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exports.services.litter.SWEEP_SECONDS", -1)  # all of it is over after the first
+    for name in ("a", "b"):
+        make_queued(editor, acme)
+        claim = must_claim()
+        storage.spool_path(claim.attempt.spool_name).write_bytes(b"half")
+        jobs.fail(claim, "x", "x")
+        Litter.objects.create(kind=Litter.Kind.FILE, name=f"uploads/1/{name}")
+    for left in (1, 0):
+        assert [upkeep.sweep(), litter.sweep()] == [1, 1]
+        assert [JobAttempt.objects.filter(swept=False).count(), Litter.objects.count()] == [left, left]
 
 
 def test_a_chore_that_breaks_keeps_no_other_from_its_turn(db: None, monkeypatch: pytest.MonkeyPatch) -> None:

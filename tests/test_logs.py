@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+import traceback
 
 import pytest
 from django.test import RequestFactory
@@ -41,6 +43,27 @@ def test_a_request_is_logged_without_its_query_and_a_link_without_its_token() ->
     line = logged(f"Range Not Satisfiable: {request.path}", request=request, status_code=416)
     assert "canary" not in json.dumps(line)
     assert (line["event"], line["status_code"]) == ("Range Not Satisfiable: /d/…", 416)
+
+
+def test_a_request_that_breaks_in_the_server_is_logged_without_its_query_token_and_message() -> None:
+    for address, shown in (("/d/canary:token?x=canary", "/d/…?…"), ("/api/v1/tasks?title=canary", "/api/v1/tasks?…"), ("/?canary", "/?…")):
+        line = logged(f"Error handling request GET {address}", failing=True)
+        assert "canary" not in json.dumps(line)
+        assert line["event"] == f"Error handling request GET {shown}"
+
+
+def test_what_the_queue_says_of_a_failure_holds_no_message() -> None:
+    def fail() -> None:
+        raise ValueError("canary of a message\nDETAIL: a canary - with : more")
+
+    try:
+        fail()
+    except ValueError as error:  # as django-q2 puts it together
+        result = f"{error} : {traceback.format_exc()}"
+    line = logged(f"Failed 'exports.worker.run_next' (four-word-name) - {result}")
+    assert "canary" not in json.dumps(line)
+    assert line["event"] == "Failed 'exports.worker.run_next' (four-word-name)"
+    assert re.fullmatch(r"ValueError at tests/test_logs.py:\d+ > tests/test_logs.py:\d+", str(line["where"]))
 
 
 @pytest.mark.parametrize("name", ["<string>", "/a/b/c.py", "c.py"])

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from django.conf import settings
 from django.db import connection
@@ -60,7 +61,6 @@ def read_ndjson(file: bytes) -> Values:
 
 
 def read_parquet(file: bytes) -> Values:
-    pq = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed: requirements-parquet.txt")
     rows = [list(row.values()) for row in pq.read_table(io.BytesIO(file)).to_pylist()]
     return [(row[0], row[1], row[2] and Decimal(row[2]), iso(row[3]), row[4] and row[4].isoformat(), *row[5:]) for row in rows]
 
@@ -91,7 +91,7 @@ READERS: dict[str, Callable[[bytes], Values]] = {"csv": read_csv, "json": read_j
 
 
 def test_every_format_but_xlsx_holds_everything(edges: list[Task], acme: Organization) -> None:
-    assert set(FORMATS) - set(READERS) == {"xlsx"}
+    assert set(FORMATS) == set(READERS) | {"xlsx"}
     expected = [values_of(task) for task in edges]
     for name in FORMATS.keys() & READERS.keys():
         options = {"archive": "none"} if name in {"csv", "ndjson"} else {}

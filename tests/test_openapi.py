@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,17 @@ def test_the_served_document_is_the_checked_in_one() -> None:
     assert response.status_code == 200
     assert yaml.safe_load(response.content) == yaml.safe_load((ROOT / "docs" / "openapi.yaml").read_text())
     assert Client().get("/api/schema/?format=json").json()["openapi"] == "3.1.0"
+    odd = Client().get("/api/schema", {"version": 'x"\r\nSet-Cookie: a=b'})
+    assert (odd.status_code, odd.content) == (200, response.content)
+    assert odd["Content-Disposition"] == 'inline; filename="taskexport.yaml"'
+
+
+@pytest.mark.django_db
+def test_the_document_is_made_once_however_often_anybody_asks() -> None:
+    first = Client().get("/api/schema")
+    began = time.process_time()
+    assert {Client().get(f"/api/schema?x={number}").content for number in range(20)} == {first.content}
+    assert time.process_time() - began < 1
 
 
 def test_every_route_and_method_is_documented() -> None:

@@ -13,10 +13,12 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from exports import storage
+from exports.api.operations import requests
 from exports.models import ExportJob, Litter, Operation, Removal, TaskImport
-from exports.services import jobs, litter
-from exports.services.operations import recording
+from exports.services import jobs, litter, segments
+from exports.services.operations import changing, deleting, recording
 from exports.states import JobStatus
+from taskexport.errors import Conflict, NotFound
 from tasks import access
 from tasks.models import Member, Organization, Role, User
 from tests.api import JOBS, at_once, make_job, publish, wish
@@ -141,6 +143,9 @@ def test_all_nine_fields_filter_and_sort(client_of: ClientOf, acme: Organization
         ("user_id", "user-1"),
         ("user_id", "9" * 30),
         ("status", "PARKED"),
+        ("request", '"N"'),
+        ("response", "True"),
+        ("request", "%n%"),
         ("created_at", "2024-01-02"),
         ("updated_at", "9999-12-31"),
     ):
@@ -203,9 +208,14 @@ def test_a_wrong_search_is_422_and_names_the_field(client_of: ClientOf, editor: 
     assert (found["name"], found["code"], found["status"]) == ("Unprocessable Entity", 0, 422)
 
 
+def test_a_search_is_in_the_body_alone(client_of: ClientOf, editor: User) -> None:
+    response = client_of(editor).post(f"{TASK}/index?page=2&per-page=10", {})
+    assert (response.status_code, response.json()["field_errors"][0]["field"]) == (422, "page")
+
+
 def test_what_cannot_be_read_stays_400(client_of: ClientOf, acme: Organization, globex: Organization, editor: User, owner: User) -> None:
     client = client_of(editor)
-    for raw in ("{", "[]", '{"sort": "\\u0000"}', '{"page": NaN}', "[" * 50 + "]" * 50, '{"page": 1, "page": 2}'):
+    for raw in ("{", "[]", "null", '{"sort": "\\u0000"}', '{"page": NaN}', "[" * 50 + "]" * 50, '{"page": 1, "page": 2}'):
         response = client.generic("POST", f"{TASK}/index", raw, content_type="application/json")
         assert (response.status_code, response.json()["status"]) == (400, 400), raw
     response = index(client_of(owner))  # of two organizations
@@ -246,6 +256,40 @@ def test_an_export_handler_with_a_request_makes_and_starts_the_job(client_of: Cl
     assert str(Operation.objects.get().pk) == made["task_id"]
     jobs.cancel(editor, job)
     assert client_of(editor).get(f"{TASK}/view/{made['task_id']}").json()["status"] == "failed"
+
+
+def test_an_export_handler_keeps_to_its_segment_and_notifies(
+    client_of: ClientOf, acme: Organization, globex: Organization, admin: User, editor: User, outsider: User
+) -> None:
+    rules = {"index": "tasks", "rules": [{"field_name": "city", "field_type": "text", "operator": "is", "value": "Oslo"}]}
+    segment, foreign_one = segments.create(admin, acme, "Oslo", rules), segments.create(outsider, globex, "Oslo", rules)
+    client = client_of(editor)
+
+    def ask(**changes: Any) -> Any:
+        return client.post(f"{TASK}/create", {"handler": "ExportHandler", "request": json.dumps(wish(acme, **changes))})
+
+    for field, changes in (("segment_id", {"segment_id": foreign_one.pk}), ("config_id", {"type": "custom", "config_id": 10**12})):
+        refused = ask(**changes)
+        assert (refused.status_code, [each["field"] for each in refused.json()["field_errors"]]) == (422, [f"request.{field}"])
+    assert rows() == []
+    assert ask(segment_id=segment.pk, notify=True).status_code == 201
+    job = ExportJob.objects.get()
+    by_job = client.post(JOBS, wish(acme, segment_id=segment.pk)).json()["job"]["id"]
+    assert job.spec["filter"] == ExportJob.objects.get(pk=by_job).spec["filter"]
+    assert "Oslo" in json.dumps(job.spec["filter"])
+    assert job.notify
+
+
+def test_a_request_is_started_as_it_was_checked_or_not_at_all(acme: Organization, editor: User) -> None:
+    seen = foreign(acme, editor, handler="ExportHandler")
+    text = json.dumps(wish(acme))
+    checked = requests.asked(editor, acme, "ExportHandler", text)
+    Operation.objects.update(handler="erp-sync")  # by another, in this very moment
+    before = rows()
+    with pytest.raises(Conflict, match="just changed"):
+        changing.update(editor, seen, {"request": text}, checked)
+    assert rows() == before
+    changing.update(editor, Operation.objects.get(), {"request": text})
 
 
 def test_a_known_handler_waits_for_an_update_that_brings_a_request(client_of: ClientOf, acme: Organization, editor: User) -> None:
@@ -432,6 +476,19 @@ def test_a_forced_delete_takes_job_file_and_children_and_keeps_an_audit(client_o
         storage.open_file(job.file.key)
     storage.open_file(other.file.key).close()
     assert not Litter.objects.exists()
+
+
+def test_what_was_started_or_deleted_meanwhile_is_not_deleted(client_of: ClientOf, acme: Organization, editor: User) -> None:
+    waiting, other = foreign(acme, editor, handler="ExportHandler"), foreign(acme, editor)
+    client_of(editor).put(f"{TASK}/update/{waiting.pk}", {"request": json.dumps(wish(acme))})
+    before = rows()
+    with pytest.raises(Conflict, match="just changed"):
+        deleting.delete(editor, waiting, force=False)
+    assert rows() == before
+    deleting.delete(editor, other, force=False)
+    with pytest.raises(NotFound):
+        deleting.delete(editor, other, force=False)
+    assert Removal.objects.count() == 1
 
 
 def test_an_editor_deletes_their_own_an_admin_everybody_s(client_of: ClientOf, acme: Organization, admin: User, editor: User, viewer: User) -> None:

@@ -12,10 +12,10 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from exports.models import Download, ExportFile, ExportIssue, ExportJob, JobAttempt
-from exports.services import upkeep
+from exports.services import retention, upkeep
 from exports.states import JobStatus
 from tasks.models import Organization, User
-from tests.api import JOBS, content, make_job, snapshot
+from tests.api import JOBS, at_once, content, make_job, snapshot
 
 ClientOf = Callable[[User], APIClient]
 pytestmark = pytest.mark.django_db
@@ -159,3 +159,22 @@ def test_a_stale_delete_changes_nothing(client_of: ClientOf, admin: User, job: E
     assert code(client.delete(path(job), headers={"If-Match": '"0-xxxxxxxx"'})) == (412, "stale_etag")
     assert snapshot(job) == before
     assert (settings.FILES_ROOT / job.file.key).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_pins_deletes_and_expires_at_once_never_waits_for_another_for_ever(admin: User, acme: Organization) -> None:
+    """Whoever is last is told so; PostgreSQL would end one of two that lock the job and its file the other way round."""
+
+    def act(number: int) -> int:
+        client = APIClient()
+        client.force_authenticate(admin)
+        if number == 0:
+            retention.expire()
+            return 0
+        return int((client.put(f"{target}/pin") if number == 1 else client.delete(target if number == 2 else forced)).status_code)
+
+    for _ in range(12):
+        job = make_job(acme, admin, JobStatus.DONE)
+        target, forced = path(job), f"/api/v2/task/delete/{job.operation.pk}?force=true"
+        expire(job)
+        assert set(at_once(4, act)) <= {0, 200, 204, 404, 409, 410}

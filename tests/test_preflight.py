@@ -226,6 +226,19 @@ def test_a_slow_count_and_a_slow_sample_are_said(ask: Ask, acme: Organization, m
     assert (answer["sampled_rows"], answer["preview"], answer["size_bytes"]) == (0, [], 0)
 
 
+@pytest.mark.parametrize("format_name", ["csv", "json"])
+def test_a_sample_of_all_rows_is_their_count(format_name: str, ask: Ask, acme: Organization, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_tasks(acme, 20_000)
+    monkeypatch.setattr("exports.sources.sqlite.PROGRESS_STEPS", 100)
+    monkeypatch.setattr(preflight, "COUNT_SECONDS", 0.001)
+    monkeypatch.setattr(preflight, "SAMPLE_SECONDS", 5.0)
+    for rows, said in ((0, [("empty", None)]), (1, [])):  # no planner can know
+        answer = ask(format=format_name, filter={"column": "title", "op": "does_not_contain", "value": "task"})
+        assert (answer["rows"], answer["rows_exact"], answer["sampled_rows"], len(answer["preview"])) == (rows, True, rows, rows)
+        assert codes(answer) == said
+        task(acme)
+
+
 def test_a_snapshot_goes_on_after_a_time_out(acme: Organization) -> None:
     make_tasks(acme, 20_000)
     spec = specs.make({"org_name": "x", "name": "x", "type": "basic", **EVERYTHING}).spec

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.sessions.models import Session as BrowserSession
 from django.db.models.functions import Now
+from django.test import Client
 from django.utils import timezone
 from django_q.models import Task as QueueTask
 
@@ -38,8 +40,10 @@ from exports.models import (
 from exports.services import limits, retention
 from exports.services.schedules import firing
 from exports.states import JobStatus
-from tasks.models import Organization, User
+from tasks import sessions
+from tasks.models import Organization, Session, User
 from tests.api import JOBS, content, export, make_job, publish, snapshot, wish
+from tests.fixtures import PASSWORD
 from tests.making import EVERYTHING, make_tasks
 
 pytestmark = pytest.mark.django_db
@@ -285,6 +289,17 @@ def test_the_queue_s_own_notes_go_after_thirty_days() -> None:
 
 
 # -- Orphans -------------------------------------------------------------------------------------------------------
+def test_ended_sign_ins_of_browsers_and_of_programs_go(admin: User, viewer: User) -> None:
+    for user in (admin, viewer):
+        Client().force_login(user)
+        sessions.sign_in(None, user.email, PASSWORD)
+    first = BrowserSession.objects.order_by("expire_date")[0]
+    BrowserSession.objects.filter(pk=first.pk).update(expire_date=ago(minutes=1))
+    Session.objects.filter(user=admin).update(expires_at=ago(minutes=1))
+    assert worker.tick()["forgotten"] == 2
+    assert (BrowserSession.objects.count(), Session.objects.get().user) == (1, viewer)
+
+
 def test_old_bytes_without_a_row_are_swept_and_nothing_else(acme: Organization, admin: User) -> None:
     job = make_job(acme, admin, JobStatus.DONE)
     running = make_job(acme, admin, "in progress", attempt=2)

@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -256,6 +257,27 @@ def test_a_store_that_is_away_gives_the_job_back(bucket: None, settings: Any, ac
     job.refresh_from_db()
     assert job.status == "done"
     assert not list(settings.SPOOL_ROOT.iterdir())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_store_that_hangs_is_a_fault_and_no_lost_worker(
+    bucket: None, settings: Any, acme: Organization, editor: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from exports.storage import s3 as store
+
+    monkeypatch.setattr(store, "READ_SECONDS", 2)
+    monkeypatch.setattr(store, "TRIES", 1)
+    make_tasks(acme, 3)
+    job = make_queued(editor, acme)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # it takes connections, and says nothing
+        settings.S3_ENDPOINT_URL = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        worker.run_next()
+    job.refresh_from_db()
+    attempt = job.attempts.get()
+    assert (job.status, job.faults, attempt.outcome) == ("queued", 1, "storage_unavailable")
+    assert attempt.ended_at
+    assert attempt.ended_at - attempt.claimed_at > timedelta(seconds=5)  # the upload, and taking back what may have come of it
+    assert attempt.ended_at - attempt.beat_at < timedelta(seconds=3)
 
 
 # In the middle of an upload of 160 MB, at the first bytes that have gone out, the process is killed as the kernel kills.

@@ -244,6 +244,53 @@ def test_what_was_read_may_be_sent_back(client: Any) -> None:
     assert firing.fire_due() == 1
 
 
+def test_what_was_read_before_a_run_or_is_sent_again_runs_nothing_twice(client: Any) -> None:
+    path, _ = make(client, "2031-01-31T09:00:00Z", "monthly")
+    february, march = datetime(2031, 2, 28, 9, tzinfo=UTC), datetime(2031, 3, 31, 9, tzinfo=UTC)
+    ExportSchedule.objects.update(next_run_at=february)
+    read = client.get(path).json()
+    Firing.objects.create(schedule=ExportSchedule.objects.get(), intended_at=february, outcome="done")
+    ExportSchedule.objects.update(next_run_at=march)
+    changed = client.put(path, {**read, "desc": "Renamed"}).json()
+    assert (changed["desc"], changed["trigger"]["once"]) == ("Renamed", "2031-03-31T09:00:00Z")
+    assert [run.local.day for run in keeping.next_runs(ExportSchedule.objects.get(), 3)] == [31, 30, 31]
+    # Moved, and moved back: that is another time.
+    moved = client.put(path, {**read, "trigger": {**read["trigger"], "once": "2031-03-15T09:00:00Z"}}).json()
+    assert moved["trigger"]["once"] == "2031-03-15T09:00:00Z"
+    assert client.put(path, read).json()["trigger"]["once"] == "2031-02-28T09:00:00Z"
+    # The wish that made it, sent again after its first run.
+    path, _ = make(client, "2019-08-24T14:15:22Z", "daily")
+    assert firing.fire_due() == 1
+    for _ in range(2):
+        assert datetime.fromisoformat(client.put(path, body("2019-08-24T14:15:22Z", "daily")).json()["trigger"]["once"]) > now()
+    assert firing.fire_due() == 0
+    # A time that the clock shows twice, the second one.
+    wanted = body("2030-10-27T01:30:00Z", timezone="Europe/Amsterdam")
+    path, task = make(client, "2030-10-27T01:30:00Z", timezone="Europe/Amsterdam")
+    second = datetime(2030, 10, 27, 1, 30, tzinfo=UTC)
+    Firing.objects.create(schedule_id=task["id"], intended_at=second, outcome="done")
+    ExportSchedule.objects.filter(pk=task["id"]).update(next_run_at=None)
+    for wish in (client.get(path).json(), wanted):
+        done = client.put(path, wish).json()
+        assert (done["trigger"]["once"], done["state"]["code"]) == ("2030-10-27T01:30:00Z", "DONE")
+
+
+def test_what_runs_once_and_was_paused_at_its_time_runs_when_it_goes_on(client: Any) -> None:
+    path, _ = make(client, (now() + HOUR).isoformat())
+    client.post(f"{path}/pause")
+    ExportSchedule.objects.update(next_run_at=now() - HOUR)
+    assert firing.fire_due() == 0
+    assert client.post(f"{path}/resume").json()["state"]["code"] == "READY"
+    assert firing.fire_due() == 1
+    end_jobs(ExportSchedule.objects.get())
+    settling.settle()
+    # Once is once, however often it is paused.
+    for go_on in (lambda: client.post(f"{path}/resume"), lambda: client.put(path, client.get(path).json())):
+        client.post(f"{path}/pause")
+        assert go_on().json()["state"]["code"] == "DONE"
+        assert firing.fire_due() == 0
+
+
 def test_what_other_doors_have_set_stays(client: Any, admin: User, acme: Organization) -> None:
     config = configs.create(admin, acme, {"name": "short", "columns": ["external_id"], "dataset": "users"})
     values = {"kind": "daily", "timezone": "UTC", "dataset": "users", "config": config, "window": "yesterday", "skip_when_empty": True}

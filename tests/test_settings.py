@@ -53,6 +53,9 @@ def test_production_refuses_a_missing_or_short_key_and_says_how_to_make_one(key:
         ("DATABASE_URL", "mysql://x/y", "PostgreSQL and SQLite"),
         ("DATABASE_URL", "postgres://user:se/cret@host/name", "%2F"),
         ("RECEIPT_KEY", "not base64!", "openssl rand -base64 32"),
+        ("THROTTLE_LOGIN", "20", "THROTTLE_LOGIN=20/min"),
+        ("THROTTLE_USER", "0/min", "THROTTLE_USER=600/min"),
+        ("JWT_SIGNING_KEY", "short", "shorter than 50 characters"),
     ],
 )
 def test_a_wrong_variable_is_named_with_its_cure(name: str, value: str, cure: str, tmp_path: Path) -> None:
@@ -90,8 +93,16 @@ def test_a_development_machine_keeps_its_own_key_for_itself(tmp_path: Path) -> N
 
 def test_the_readme_names_every_variable() -> None:
     source = (REPOSITORY / "taskexport" / "settings.py").read_text()
-    named = set(re.findall(r'_(?:text|number|flag|words|nets|ports)\("([A-Z_]+)"', source))
+    named = set(re.findall(r'_(?:text|number|flag|choice|rate|words|nets|ports)\("([A-Z0-9_]+)"', source))
     readme = (REPOSITORY / "README.md").read_text()
-    listed = set(re.findall(r"^\| `([A-Z_]+)`", readme, re.MULTILINE))
-    assert len(named) > 15
+    cells = re.findall(r"^\| (`[A-Z0-9_`, ]+`) \|", readme, re.MULTILINE)
+    listed = set(re.findall(r"[A-Z0-9_]+", " ".join(cells)))
+    assert len(named) > 50
     assert listed == named
+
+
+@pytest.mark.parametrize(("url", "most"), [("", 100_000), ("dbcache://throttles", 100_000), ("locmemcache://x?max_entries=7", 7)])
+def test_throttles_forget_nobody_of_the_last_minute(url: str, most: int, tmp_path: Path) -> None:
+    env = PRODUCTION | ({"CACHE_URL": url} if url else {})
+    done = manage(tmp_path, "shell", "-v0", "-c", "from django.core.cache import cache; print(cache._max_entries)", **env)
+    assert (done.returncode, done.stdout.strip()) == (0, str(most)), done.stderr

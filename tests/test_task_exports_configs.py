@@ -9,7 +9,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from exports.models import ExportConfig
-from exports.services import configs
+from exports.services import configs, segments
 from tasks.models import Flow, Organization, Task, User
 from tests.task_exports import CONFIG, CONFIGS
 
@@ -129,6 +129,24 @@ def test_what_the_contract_has_no_word_for_survives_a_change(client_of: ClientOf
     assert after.timezone == "Europe/Oslo"
     assert client.put(url, {"name": "Changed", "fields": fields}).json()["data"]["flowIds"] == []
     assert ExportConfig.objects.get().filter == town
+
+
+def test_a_segment_that_fits_another_zone_alone_is_said_and_breaks_no_list(client_of: ClientOf, admin: User, acme: Organization) -> None:
+    Organization.objects.filter(pk=acme.pk).update(timezone="Europe/Amsterdam")
+    acme.refresh_from_db()
+    # The start is 10:00 in UTC there, but in a config's UTC it lies behind the end.
+    dates = {"start_date": "2024-06-01T12:00:00", "end_date": "2024-06-01T10:30:00Z"}
+    rule = {"field_name": "created_at", "field_type": "date", "operator": "is_between_date", **dates}
+    segment = segments.create(admin, acme, "Noon", {"index": "tasks", "rules": [rule]})
+    client = client_of(admin)
+    made = client.post(CONFIG, {"name": "Noon", "fields": [TITLE], "segmentId": str(segment.pk)})
+    assert (made.status_code, "can't be read any more: rules[0].start_date" in str(made.json()["data"]["inWords"])) == (201, True), made.json()
+    assert client.get(CONFIGS).json()["data"] == [made.json()["data"]]
+    Organization.objects.filter(pk=acme.pk).update(timezone="UTC")
+    listed = client.get("/api/services/segments")
+    assert (listed.status_code, "can't be read any more" in listed.json()[0]["in_words"]) == (200, True)
+    export = {"download": "csv", "background": True, "exportConfigId": made.json()["data"]["_id"]}
+    assert client.post("/api/v3/tasks/export", export).status_code == 400
 
 
 def test_other_collections_have_their_own_fields(client_of: ClientOf, admin: User, acme: Organization, body: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from tasks import access
-from tasks.models import Member, Organization, Role, Task, TaskAssignee, User
+from tasks.models import Case, Member, Organization, Role, Task, TaskAssignee, User
 from tests.case_tasks import TASKS, make_office
 from tests.openapi import CheckedClient
 
@@ -89,6 +90,16 @@ def test_rows_that_come_meanwhile_shift_no_page(client_of: ClientOf, viewer: Use
 def test_times_that_the_database_gave_page_too(client_of: ClientOf, viewer: User, acme: Organization) -> None:
     Task.objects.bulk_create([Task(organization=acme, title=str(number)) for number in range(7)])
     assert len(set(walk(client_of(viewer), {"per_page": 2}))) == 7
+
+
+def test_rows_of_one_whole_second_page_too(client_of: ClientOf, viewer: User, acme: Organization) -> None:
+    """As a database gives it, that second has digits behind its point, and as we write it, it has none."""
+    make(acme, 7)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE tasks_task SET created_at = '2024-01-01 00:00:00.000'")
+    for direction in ("asc", "desc"):
+        found = walk(client_of(viewer), {"per_page": 2, "dir": direction})
+        assert (len(found), len(set(found))) == (7, 7)
 
 
 def test_counting(client_of: ClientOf, viewer: User, acme: Organization, globex: Organization) -> None:
@@ -284,6 +295,24 @@ def test_an_unchanged_list_is_304(client_of: ClientOf, viewer: User, acme: Organ
     assert client.get(TASKS, headers={"If-None-Match": tag}).status_code == 304
     make(acme, 1)
     assert client.get(TASKS, headers={"If-None-Match": tag}).status_code == 200
+
+
+def test_names_page_whatever_is_in_them(client_of: ClientOf, viewer: User, acme: Organization) -> None:
+    names = [f"Customer number 123.45678 of the north, {letter}" for letter in "abcde"]
+    Case.objects.bulk_create(Case(organization=acme, name=name) for name in names)
+    client, found = client_of(viewer), []
+    response = client.get("/api/v1/cases", {"per_page": 2})
+    for _ in range(3):
+        found += [row["name"] for row in response.json()]
+        if "Link" in response:
+            response = client.get(response["Link"].removeprefix("<").removesuffix('>; rel="next"'))
+    assert found == names
+
+
+@pytest.mark.parametrize("place", ["name asc .%00 1", "name asc .a\0b 1", "name asc .a x", f"name asc .a {2**63}", "name desc .a 1"])
+def test_a_cursor_made_by_hand_is_400(client_of: ClientOf, viewer: User, acme: Organization, place: str) -> None:
+    response = client_of(viewer).get("/api/v1/cases", {"cursor": base64.urlsafe_b64encode(place.encode()).decode()})
+    assert (response.status_code, list(response.json()["error"]["fields"])) == (400, ["cursor"])
 
 
 # -- What tasks hang on --------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from datetime import timedelta
@@ -100,12 +101,38 @@ def test_what_is_refused_leaves_nothing(client_of: ClientOf, editor: User, viewe
     assert stored() == []
 
 
+def test_a_workbook_with_a_vast_directory_is_refused_before_that_is_read(client_of: ClientOf, editor: User) -> None:
+    members = {f"{number:0300}": b"" for number in range(8_000)}  # fewer than it may have, but who could tell before it has read them?
+    data = workbook(xl__workbook_xml=b"x", **members)
+    tracemalloc.start()
+    try:
+        assert send(client_of(editor), data, "a.xlsx").status_code == 415
+        assert tracemalloc.get_traced_memory()[1] < len(data) + 8 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+    assert (Upload.objects.count(), stored()) == (0, [])
+
+
 def test_a_file_too_large_is_refused_before_or_while_it_arrives(client_of: ClientOf, editor: User, settings: Any) -> None:
     settings.IMPORT_MAX_BYTES = 1000
     assert send(client_of(editor), b"x" * 100_000).status_code == 413
     assert send(client_of(editor), b"x" * 1001).status_code == 413
     assert (Upload.objects.count(), stored()) == (0, [])
     assert send(client_of(editor), b"x" * 1000).status_code == 201
+
+
+def test_a_full_disk_is_503_and_leaves_nothing(client_of: ClientOf, editor: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    for what in ("os.replace", "shutil.disk_usage"):
+        with monkeypatch.context() as patch:
+            patch.setattr(what, full)
+            response = send(client_of(editor))
+        assert (response.status_code, response.json()["error_code"]) == (503, "storage_unavailable"), what
+        assert int(response["Retry-After"]) > 0
+    assert (Upload.objects.count(), stored()) == (0, [])
+    assert send(client_of(editor)).status_code == 201
 
 
 def test_an_organization_has_so_many_open_uploads(client_of: ClientOf, acme: Organization, editor: User) -> None:

@@ -10,9 +10,9 @@ import pytest
 from exports import sources
 from exports.datasets import Spec
 from exports.formats import FORMATS
-from exports.services import preflight, specs
+from exports.services import explaining, preflight, specs
 from tasks.models import Organization, Task, User
-from tests.making import EVERYTHING, make_tasks
+from tests.making import EVERYTHING, make_job, make_tasks
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -41,6 +41,18 @@ def test_count_rows_and_last_row_agree(acme: Organization, globex: Organization,
         first = sources.first(query, 2)
         assert snapshot.count(first) == min(2, len(found))
         assert [json.loads(line) for block in snapshot.json_lines(first, style, spec.titles) for line in block] == rows[:2]
+
+
+def test_a_task_is_explained_as_one_of_the_rows_of_which_the_file_has_a_page(acme: Organization, editor: User) -> None:
+    make_tasks(acme, 2)
+    spec = spec_of(window={"skip": 0, "most": 1}, sort=[{"column": "id"}])
+    job = make_job(editor, acme)
+    type(job).objects.filter(pk=job.pk).update(spec=spec.to_json())
+    job.refresh_from_db()
+    for found in Task.objects.all():
+        reasons = explaining.explain(job, str(found.pk)).reasons
+        assert [reason.code for reason in reasons] == ["meets_all", "page_only", "no_file"]
+        assert "the 1. to 1., in their order" in reasons[1].detail
 
 
 def test_a_preflight_keeps_to_the_window(acme: Organization, editor: User) -> None:

@@ -21,6 +21,7 @@ from rest_framework.response import Response
 from exports import storage
 from exports.models import Upload
 from exports.services.imports import uploads
+from exports.services.uploads import disk_faults
 from taskexport.api.calls import organization_of, stamp, user_of
 from taskexport.api.strict import check_text
 from taskexport.api.views import ContractView, documented_errors, route
@@ -49,14 +50,20 @@ class Spooled(FileUploadHandler):
         self.files += 1
         if self.files > 1:
             raise Invalid.field("file", "Send one file.", "repeated")
-        self._file = storage.open_spool(self.path)
+        with disk_faults():
+            storage.require_space()
+            self._file = storage.open_spool(self.path)
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         assert self._file is not None  # noqa: S101 - new_file comes first
-        self.size += self._file.write(raw_data)
-        self.digest.update(raw_data)
+        self.size += len(raw_data)
         if self.size > settings.IMPORT_MAX_BYTES:
             raise too_large()
+        self.digest.update(raw_data)
+        rest = memoryview(raw_data)
+        with disk_faults():
+            while rest:  # unbuffered: a nearly full disk takes a part
+                rest = rest[self._file.write(rest) :]
 
     def file_complete(self, file_size: int) -> UploadedFile:
         self.close()
@@ -117,7 +124,7 @@ class UploadsView(ContractView):
         parameters=[
             OpenApiParameter("X-Organization", str, OpenApiParameter.HEADER, description="Which organization, by uuid or id; needed with several.")
         ],
-        responses={201: UploadBody, **documented_errors(400, 401, 403, 404, 409, 413, 415, 429)},
+        responses={201: UploadBody, **documented_errors(400, 401, 403, 404, 409, 413, 415, 429, 503)},
     )
     def post(self, request: Request) -> Response:
         """Upload a CSV (UTF-8) or XLSX file, to be imported within a day by an operation of the ImportHandler."""

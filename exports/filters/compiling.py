@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.db.models import BooleanField, CharField, DateField, DateTimeField, Field, IntegerField, Q, TextField, UUIDField, Value
@@ -15,6 +16,7 @@ from exports.datasets.chosen import TIMES
 from exports.expressions import AnyCase, Bytewise, ContainsText
 from exports.filters import values
 from exports.filters.operators import NEGATIONS
+from taskexport import moments
 from taskexport.errors import AppError
 from tasks.models.fields import PlainDecimalField
 
@@ -76,18 +78,34 @@ def _held(column: Column, op: str, value: Any, zone: str) -> Q:
 def _in_time(column: Column, op: str, value: Any, zone: str) -> Q:
     first, last = value if op == "between" else (value, value)
     start, until = values.span(column.kind, first, zone)[0], values.span(column.kind, last, zone)[1]
-
-    def of(each: Any) -> Value:
-        return Value(each, _FIELDS[column.kind])
-
-    from_start, before_start = GreaterThanOrEqual(column.expression, of(start)), LessThan(column.expression, of(start))
     if op in {"gte", "before", "lt"}:
-        return Q(from_start if op == "gte" else before_start)
+        return _from(column, start) if op == "gte" else _before(column, start)
     # Nothing lies behind the end of time.
-    to_end = Q(LessThan(column.expression, of(until))) if until else Q()
+    to_end = _before(column, until) if until else Q()
     if op in {"after", "gt"}:
-        return Q(GreaterThanOrEqual(column.expression, of(until))) if until else Q(IsNull(column.expression, True))
-    return to_end if op == "lte" else Q(from_start) & to_end
+        return _from(column, until) if until else Q(IsNull(column.expression, True))
+    return to_end if op == "lte" else _from(column, start) & to_end
+
+
+def _from(column: Column, at: Any) -> Q:
+    """What is no earlier than this time or day, where there is a value."""
+    if column.kind is Kind.DATE:
+        return Q(GreaterThanOrEqual(column.expression, Value(at, DateField())))
+    return _within(column, moments.within("", at)) or Q()
+
+
+def _before(column: Column, at: Any) -> Q:
+    """What is earlier."""
+    if column.kind is Kind.DATE:
+        return Q(LessThan(column.expression, Value(at, DateField())))
+    return _within(column, moments.within("", until=at)) or Q(IsNull(column.expression, True))
+
+
+_LOOKUPS = {"__gt": GreaterThan, "__gte": GreaterThanOrEqual, "__lt": LessThan, "__lte": LessThanOrEqual}
+
+
+def _within(column: Column, bounds: dict[str, datetime]) -> Q:
+    return Q(*(_LOOKUPS[name](column.expression, Value(at, DateTimeField())) for name, at in bounds.items()))
 
 
 def order(sort: list[dict[str, str]], dataset: Dataset) -> list[OrderBy]:

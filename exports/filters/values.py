@@ -7,7 +7,7 @@ import re
 import uuid
 import zoneinfo
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from exports.cells import Kind
@@ -50,7 +50,7 @@ def _decimal(value: Any) -> Decimal:
         number = FIFTEEN_DIGITS.create_decimal(repr(value) if isinstance(value, float) else value)
         if not number.is_finite() or abs(number.adjusted()) > 30:
             raise ValueError
-    except (ValueError, InvalidOperation):
+    except (ValueError, ArithmeticError):
         raise ValueError("Write a number, such as -76.61.") from None
     return number
 
@@ -112,7 +112,8 @@ def pinned(kind: Kind, op: str, value: Any, now: datetime, zone: str) -> dict[st
     local = now.astimezone(zoneinfo.ZoneInfo(zone))
     try:
         there = shifted(local, value["unit"], value["amount"] if op == "within_next" else -value["amount"])
-        first, last = (_stated(kind, moment) for moment in sorted((there, local)))
+        # Not sorted: within one zone Python compares wall times, and in an hour that comes twice these run backwards.
+        first, last = (_stated(kind, moment) for moment in ((local, there) if op == "within_next" else (there, local)))
     except (OverflowError, ValueError):
         raise ValueError("That is before or after all time; write a smaller amount.") from None
     return {"op": "before", "value": first} if op == "more_than_ago" else {"op": "between", "value": [first, last]}

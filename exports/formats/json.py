@@ -14,6 +14,7 @@ from exports.formats.options import Option
 from exports.sources import Query, Snapshot
 
 PART_ROWS = 10_000
+ROWS_AT_ONCE = 200  # joined: few, since a row may be long
 
 
 def _style(spec: Spec) -> Style:
@@ -55,7 +56,7 @@ def _parts(blocks: Iterator[list[bytes]], stem: str) -> Iterator[tuple[str, Iter
 def _array(lines: Iterator[bytes]) -> Iterator[bytes]:
     """The lines as one JSON array, an object a line."""
     opening = b"[\n"
-    while some := list(itertools.islice(lines, 1000)):
+    while some := list(itertools.islice(lines, ROWS_AT_ONCE)):
         yield opening + b",\n".join(line[:-1] for line in some)
         opening = b",\n"
     yield b"[]\n" if opening == b"[\n" else b"\n]\n"

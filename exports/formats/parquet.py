@@ -16,7 +16,9 @@ from exports.formats.base import Target
 from exports.formats.options import Option
 from exports.sources import Query, Snapshot
 
-GROUP_ROWS = 50_000  # of a row group: large enough for readers, small enough for flat memory
+# A row group: large enough for readers, small enough for flat memory, however long the texts are.
+GROUP_ROWS = 50_000
+GROUP_BYTES = 32 * 1024 * 1024  # of COPY text
 # Decimals of any scale fit no one decimal type, and a double is not exact: they stay the digits that they are.
 TYPES: dict[Kind, Any] = {
     Kind.INTEGER: pa.int64(),
@@ -47,13 +49,14 @@ class ParquetFormat:
         sink = _Sink()
         with pq.ParquetWriter(pa.PythonFile(sink, mode="w"), schema, compression=spec.options["compression"]) as writer:
             waiting: list[Any] = []
-            count = 0
+            count = size = 0
             for block in snapshot.text_lines(query, self.style(spec)):
                 waiting.append(pa.record_batch(_arrays(block, query.columns), schema=schema))
                 count += len(block)
-                if count >= GROUP_ROWS:
+                size += sum(map(len, block))
+                if count >= GROUP_ROWS or size >= GROUP_BYTES:
                     writer.write_table(pa.Table.from_batches(waiting))
-                    waiting, count = [], 0
+                    waiting, count, size = [], 0, 0
                 yield sink.taken()
             if waiting:
                 writer.write_table(pa.Table.from_batches(waiting))

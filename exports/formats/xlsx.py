@@ -30,7 +30,8 @@ EXACT_DIGITS = 15  # of a number in a spreadsheet; a longer one is written as te
 # What XML forbids, or would not give back; line ends and tabs come escaped by COPY and go on as references.
 _CONTROL = bytes([*range(1, 9), 11, 12, *range(14, 32)])
 _FORBIDDEN = re.compile(b"[\x01-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]")
-_LOOKS_ESCAPED = re.compile(rb"_(?=x[0-9A-Fa-f]{4}_)")
+# Also where the last underscore comes with the escape of the character behind.
+_LOOKS_ESCAPED = re.compile(rb"_(?=x[0-9A-Fa-f]{4}(?:_|\r|" + _FORBIDDEN.pattern + rb"|\\[bfv]))")
 _UNESCAPE = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\"}
 _COPY_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPED = re.compile(rb"\\.")
@@ -79,7 +80,7 @@ class XlsxFormat:
             raise AppError("There are more rows than the database counted.", code="incomplete")
         if issues.found:
             listed = [(str(issue.row_id), issue.column, issue.reason, issue.text) for issue in issues.found]
-            shell = xlsx_shell.shell("Tasks", titles, kinds, counts, issues=[[escaped(cut(text)) for text in row] for row in listed])
+            shell = xlsx_shell.shell("Tasks", titles, kinds, counts, issues=[[cut(escaped(text)) for text in row] for row in listed])
             yield f"xl/worksheets/sheet{len(counts) + 1}.xml", iter([shell.issues])
         yield from ((name, iter([content])) for name, content in shell.members)
 
@@ -154,9 +155,10 @@ class _RowWriter:
         width = len(self._columns)
         for number in self._numbers:
             mine = cells[number::width]
-            # A sign, a point and a leading zero are no digits: two more characters are safe, and rounding is the price of none.
             if max(map(len, mine)) > EXACT_DIGITS:
-                marks[number::width] = bytes(map(add, marks[number::width], [len(cell) > EXACT_DIGITS for cell in mine]))
+                # A sign, a point and leading zeros are no digits: coordinates have fifteen, and stay numbers.
+                odd = [len(cell) > EXACT_DIGITS and len(cell.translate(None, b"-.").lstrip(b"0")) > EXACT_DIGITS for cell in mine]
+                marks[number::width] = bytes(map(add, marks[number::width], odd))
         for number in self._times:
             mine = cells[number::width]
             # A serial number holds no hyphen; times that a spreadsheet can't hold come as ISO text.
@@ -188,6 +190,7 @@ def cut(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """The text without what XML forbids: such a character becomes `_xHHHH_`, and a text that looks like one is marked."""
+    """The text without what XML forbids, or (CR) would not give back: it becomes `_xHHHH_`, and a text that looks like one is marked."""
     marked = _LOOKS_ESCAPED.sub(b"_x005F_", text.encode())
-    return _FORBIDDEN.sub(lambda match: b"_x%04X_" % ord(match[0].decode()), marked).decode()
+    kept = _FORBIDDEN.sub(lambda match: b"_x%04X_" % ord(match[0].decode()), marked).decode()
+    return kept.replace("\r", "_x000D_")

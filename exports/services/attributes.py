@@ -31,11 +31,6 @@ def keys(organization: Organization) -> list[str]:
     return sorted(key for key in _known(organization) if 0 < len(key) <= KEY_LENGTH - len(ATTRIBUTES))
 
 
-def exists(organization: Organization, key: str) -> bool:
-    """Whether a task of the organization has this attribute."""
-    return key in _known(organization)
-
-
 def _known(organization: Organization) -> set[str]:
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":

@@ -50,8 +50,17 @@ def explain(job: ExportJob, name: str) -> Explanation:
     if spec.dataset != "tasks":
         return Explanation(task.pk, False, [Reason("other_dataset", f"The job exports {spec.dataset}; no task is a row of it.")])
     against = [*_outside_the_window(spec, task), *_outside_the_filter(spec, task)]
-    only = [] if against or spec.changes_of is None else [_CHANGES_ONLY]
+    only = [] if against else list(_only_some(spec))
     return Explanation(task.pk, not against, [*(against or [_meets_all(spec, task)]), *only, *_since_then(job, task)])
+
+
+def _only_some(spec: Spec) -> Iterator[Reason]:
+    """Why the file need not have all rows that meet the spec."""
+    if spec.changes_of is not None:
+        yield _CHANGES_ONLY
+    if spec.window:
+        first, last = spec.window["skip"] + 1, spec.window["skip"] + spec.window["most"]
+        yield Reason("page_only", f"It is one of the rows that were found; the file has of these only the {first:,}. to {last:,}., in their order.")
 
 
 _CHANGES_ONLY = Reason("changes_only", "It is one of the rows that were compared; the file has it only if it had changed since the file before.")

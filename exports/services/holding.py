@@ -7,7 +7,6 @@ from typing import Any
 from exports.models import Destination, ExportConfig, Segment
 from taskexport.errors import Conflict, NotFound
 
-
 WORDS: dict[type, str] = {ExportConfig: "config", Segment: "segment", Destination: "destination"}
 
 

@@ -64,8 +64,10 @@ def preflight(user: User, organization: Organization, spec: Spec) -> Preflight:
         counted = _count(snapshot, query)
         try:
             with snapshot.within(SAMPLE_SECONDS):
-                raw = _raw_rows(snapshot, query)
+                raw, is_all = _raw_rows(snapshot, query)
             sampled = len(raw)
+            if is_all:  # whatever was expected
+                counted = sampled, True
             rows, exact = counted if counted[1] else (max(counted[0], sampled), False)
             with snapshot.within(SAMPLE_SECONDS):
                 file, issues = _written(snapshot, sources.first(query, sampled), spec, rows)
@@ -123,17 +125,17 @@ _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 
-def _raw_rows(snapshot: Snapshot, query: Query) -> list[list[str | None]]:
-    """The first rows' cells as they are stored, texts neither guarded nor cut."""
+def _raw_rows(snapshot: Snapshot, query: Query) -> tuple[list[list[str | None]], bool]:
+    """The first rows' cells as they are stored, texts neither guarded nor cut; and whether these are all rows."""
     rows: list[list[str | None]] = []
     size = 0
     lines = snapshot.text_lines(sources.first(query, SAMPLE_ROWS), Style(guard=False, form=Form.JSON))
     for line in chain.from_iterable(lines):
         size += len(line)
         if rows and size > SAMPLE_BYTES:
-            break
+            return rows, False
         rows.append([None if cell == "\\N" else _plain(cell) for cell in line[:-1].decode().split("\t")])
-    return rows
+    return rows, len(rows) < SAMPLE_ROWS
 
 
 def _plain(cell: str) -> str:

@@ -26,6 +26,8 @@ from exports.formats.reading import LONGEST_CELL
 from taskexport.errors import AppError
 
 RECEIPT_VERSION = 1
+ANY_ENCODING = "latin-1"  # its bytes are characters: what counts in a CSV is ASCII
+BYTE_ORDER_MARK = "\ufeff".encode().decode(ANY_ENCODING)  # before a quote it would hide it
 LONGEST_UPLOADED_RECORD = 16 * 1024 * 1024  # a line, or a quote, that never ends must not fill the memory
 
 
@@ -98,12 +100,14 @@ def rows_uploaded(stream: BinaryIO, options: dict[str, Any]) -> int:
     """The rows of a CSV that an external runner made, in whatever encoding: records that are not empty, less the header.
     Raises csv.Error for what is no CSV."""
     csv.field_size_limit(LONGEST_CELL)  # the same for everybody in this process; ours is below
-    text = io.TextIOWrapper(stream, encoding="latin-1", newline="")
+    text = io.TextIOWrapper(stream, encoding=ANY_ENCODING, newline="")
     record_length = rows = 0
 
     def lines() -> Iterator[str]:
         nonlocal record_length
+        mark = BYTE_ORDER_MARK
         while line := text.readline(LONGEST_UPLOADED_RECORD):
+            line, mark = line.removeprefix(mark), ""
             record_length += len(line)
             if record_length >= LONGEST_UPLOADED_RECORD:
                 raise csv.Error("a record is too long")
@@ -120,9 +124,10 @@ def _csv_rows(path: Path, receipt: dict[str, Any]) -> int:
     if "uploaded" in receipt:
         return sum(rows_uploaded(stream, options) for stream in _opened(path, receipt["file"]))
     csv.field_size_limit(LONGEST_CELL)  # Python's own limit of 131,072 is no limit of ours
+    encoding = "utf-8-sig" if options["bom"] else "utf-8"  # as above
     rows = 0
     for stream in _opened(path, receipt["file"]):
-        records = csv.reader(io.TextIOWrapper(stream, encoding="utf-8", newline=""), delimiter=options["delimiter"])
+        records = csv.reader(io.TextIOWrapper(stream, encoding=encoding, newline=""), delimiter=options["delimiter"])
         rows += sum(len(record) == len(receipt["columns"]) for record in records) - options["header"]
     return rows
 

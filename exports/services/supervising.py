@@ -24,7 +24,8 @@ AnyResult = TypeVar("AnyResult")
 log = logging.getLogger(__name__)
 
 BEAT_SECONDS = 1.0
-FIRST_ROW_SECONDS = 600  # a plan may sort for long before its first row; after that it must show life
+# Silence that is no death: a plan that sorts before its first row, and a storage that does not answer until all tries of a call are over.
+SILENT_SECONDS = 600
 AGAIN_SECONDS = 1.0  # between two tries to reach a database that is away
 
 
@@ -50,6 +51,7 @@ class Pulse:
     rows_before: int = 0  # read before the snapshot counted anew
     snapshot: sources.Snapshot | None = None
     at_first_row: bool = False
+    at_storage: bool = False
     reason: str = ""
     # Reentrant: a second SIGTERM may interrupt the handler of the first.
     _lock: Any = field(default_factory=threading.RLock)
@@ -58,6 +60,15 @@ class Pulse:
         """A block, or a megabyte checked: the run lives. Raises Stopped if it shall not."""
         self.life += 1
         self.check()
+
+    @contextmanager
+    def storing(self) -> Iterator[None]:
+        """The storage is asked inside; each of its calls ends by itself, but some take longer than a lease."""
+        self.at_storage = True
+        try:
+            yield
+        finally:
+            self.at_storage = False
 
     def check(self) -> None:
         """Raises Stopped if the run shall end."""
@@ -83,15 +94,17 @@ class Supervisor(threading.Thread):
         self._finished = threading.Event()
 
     def run(self) -> None:
-        started = time.monotonic()
+        started = moved = time.monotonic()
         seen = -1
         try:
             while not self._finished.wait(BEAT_SECONDS):
-                elapsed = time.monotonic() - started
-                if elapsed > settings.RUN_SECONDS:
+                now = time.monotonic()
+                if now - started > settings.RUN_SECONDS:
                     self.pulse.stop("deadline")
-                lives = self.pulse.life != seen or (self.pulse.at_first_row and elapsed < FIRST_ROW_SECONDS)
-                seen = self.pulse.life
+                if self.pulse.life != seen:
+                    seen, moved = self.pulse.life, now
+                may_be_silent = self.pulse.at_first_row or self.pulse.at_storage
+                lives = now - moved < SILENT_SECONDS if may_be_silent else moved == now
                 try:
                     if not self._still_ours(lives):
                         self.pulse.stop("lost")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -11,7 +12,7 @@ from django.db.models.functions import Now
 
 from exports import storage
 from exports.models import JobAttempt, TickLease
-from exports.services import changes, jobs, litter, readiness, retention, uploads
+from exports.services import changes, jobs, litter, readiness, retention
 from exports.services.deliveries import sending
 from exports.services.imports import running
 from exports.services.imports import uploads as import_uploads
@@ -22,7 +23,6 @@ from tasks import sessions
 
 log = logging.getLogger(__name__)
 
-UPLOAD_SECONDS = 24 * 3600  # no upload takes longer; one that is older was cut off with its process
 TICK_LEASE_SECONDS = 240  # longer than a tick ever takes; the control cluster kills it at 300
 
 
@@ -38,6 +38,7 @@ def tick(holder: str) -> dict[str, int]:
         "probed": readiness.send_probes,
         "imports_reaped": running.reap,
         "imports_rung": running.ring_for_waiting,
+        "deliveries_rung": sending.ring_for_waiting,
         "swept": sweep,
         "uploads_swept": import_uploads.sweep,
         "expired": retention.expire,
@@ -45,7 +46,6 @@ def tick(holder: str) -> dict[str, int]:
         "forgotten": _forget,
         "pruned": retention.prune,
         "orphans_swept": retention.sweep_orphans,
-        "deliveries_rung": sending.ring_for_waiting,
         "kept_counted": retention.count_kept,
     }
     done = {}
@@ -74,13 +74,15 @@ def _forget() -> int:
 
 def sweep() -> int:
     """Deletes what attempts that ended without publishing left in spool and storage; a published file never. How many files."""
-    swept = 0
+    swept, until = 0, time.monotonic() + litter.SWEEP_SECONDS
     for attempt in JobAttempt.objects.filter(swept=False).exclude(outcome__in=["", "done"]).select_related("job").order_by("pk")[:1000]:
         try:
             swept += _sweep_one(attempt)
         except OSError as error:  # the next tick tries again; the others do not wait for it
             log.warning("not swept", extra={"job": str(attempt.job_id), "attempt": attempt.number, "error": type(error).__name__})
-    return swept + storage.delete_old_spools(uploads.SUFFIX, UPLOAD_SECONDS)
+        if time.monotonic() > until:
+            break
+    return swept
 
 
 def _sweep_one(attempt: JobAttempt) -> int:

@@ -12,7 +12,7 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -23,13 +23,13 @@ from exports import storage
 from exports.datasets import Spec
 from exports.formats import content_type, stem
 from exports.models import ExportJob
-from exports.services import filing, jobs, limits, receipts
+from exports.services import filing, jobs, limits, litter, receipts
 from taskexport.errors import Conflict, Invalid, NotFound, TooLarge, Unavailable, WrongType
 from tasks.models import User
 
 MEDIA_TYPE = "application/zip"
 EXTENSION = "csv.zip"
-SUFFIX = ".upload"  # of spool files
+SUFFIX = litter.BROUGHT  # of spool files
 MEGABYTE = 1024 * 1024
 DIRECTORY_BYTES = MEGABYTE  # a zip of one member has a directory of a few hundred
 RATIO_MOST = 500  # deflate reaches 1,032 on a file made for it, a CSV seldom 100
@@ -42,12 +42,14 @@ class Spool:
     """An upload while it comes in. Raises TooLarge past the limit, Unavailable when the disk refuses."""
 
     def __init__(self) -> None:
+        with suppress(OSError):  # what a killed web process left on its own machine, where nothing ticks
+            litter.sweep_spool()
         self.path = storage.spool_path(f"{secrets.token_hex(8)}{SUFFIX}")
         self.name = ""  # as the runner calls the file
         self.media_type = ""
         self.size = 0
         self._digest = hashlib.sha256()
-        with _disk_faults():
+        with disk_faults():
             storage.require_space()
             self._file = storage.open_spool(self.path)
 
@@ -58,7 +60,7 @@ class Spool:
             raise TooLarge(f"The file is larger than {settings.UPLOAD_MB} MB.")
         self._digest.update(piece)
         rest = memoryview(piece)
-        with _disk_faults():
+        with disk_faults():
             while rest:  # unbuffered: a nearly full disk takes a part
                 rest = rest[self._file.write(rest) :]
 
@@ -77,7 +79,8 @@ class Spool:
 
 
 @contextmanager
-def _disk_faults() -> Iterator[None]:
+def disk_faults() -> Iterator[None]:
+    """Whatever disk or storage refuse inside is nobody's fault who asks. Raises Unavailable."""
     try:
         yield
     except OSError:
@@ -107,7 +110,7 @@ def finish(user: User, job: ExportJob, spool: Spool, version_rev: str | None = N
     uploaded = {"by": user.pk, "name": spool.name, "at": datetime.now(UTC).isoformat()}
     receipt = filing.facts(claim, spec, name, spool.size, spool.sha256, rows) | {"uploaded": uploaded}
     file = filing.row(claim, receipt, key, content_type(EXTENSION), limits.expiry(job.organization))
-    with _disk_faults():
+    with disk_faults():
         storage.put(spool.path, key)
     try:
         jobs.publish(claim, file, actor=user, version_rev=version_rev)
@@ -121,20 +124,22 @@ def _refused(detail: str) -> Invalid:
     return Invalid.field("file", detail)
 
 
-class _Careful:
-    """A file for zipfile, which reads a directory of any size at once; this one gives no more than it should need."""
+class Careful:
+    """A file for zipfile, which reads a directory of any size at once and makes an object of each entry; this one gives no more than `most` bytes."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    def __init__(self, file: BinaryIO, most: int = DIRECTORY_BYTES) -> None:
+        self._file, self._most = file, most
 
     def read(self, size: int = -1) -> bytes:
-        piece = self._file.read(size if 0 <= size <= DIRECTORY_BYTES else DIRECTORY_BYTES + 1)
-        if len(piece) > DIRECTORY_BYTES:
+        piece = self._file.read(size if 0 <= size <= self._most else self._most + 1)
+        if len(piece) > self._most:
             raise zipfile.BadZipFile("its directory is too large")
         return piece
 
-    def seek(self, *arguments: int) -> int:
-        return self._file.seek(*arguments)
+    def seek(self, offset: int, whence: int = 0) -> int:
+        if whence == 0 and offset < 0:  # as its directory says; the file itself would raise an OSError, as a broken disk does
+            raise zipfile.BadZipFile("it points outside of itself")
+        return self._file.seek(offset, whence)
 
     def tell(self) -> int:
         return self._file.tell()
@@ -180,7 +185,7 @@ class _Measured:
 def count_rows(path: Path, options: dict[str, Any]) -> int:
     """The rows of the one CSV in this zip, which is read to its end and its CRC checked. Raises Invalid, TooLarge."""
     try:
-        with path.open("rb") as file, zipfile.ZipFile(cast(BinaryIO, _Careful(file))) as archive:
+        with path.open("rb") as file, zipfile.ZipFile(cast(BinaryIO, Careful(file))) as archive:
             member = _only_csv(archive.infolist())
             with archive.open(member) as stream:
                 return receipts.rows_uploaded(cast(BinaryIO, _Measured(stream, member.compress_size)), options)

@@ -76,7 +76,7 @@ class PostgresSnapshot:
         if max(len(name.encode()) for name in names) <= _IDENTIFIER_BYTES:
             quoted = (name.replace('"', '""').replace("%", "%%") for name in names)
             row = ", ".join(f'{text} AS "{name}"' for text, name in zip(cell, quoted, strict=True))
-            select = f"SELECT row_to_json(row) FROM (SELECT {row} FROM ({query.sql}) AS chosen) AS row"
+            select = f"SELECT row_to_json(row.*) FROM (SELECT {row} FROM ({query.sql}) AS chosen) AS row"  # a header may be "row"
         else:  # slower, but a header may be longer than a column's name
             heads = (json.dumps(name, ensure_ascii=False).replace("'", "''").replace("%", "%%") for name in names)
             pairs = (f"'{head}:' || COALESCE(to_json({text})::text, 'null')" for text, head in zip(cell, heads, strict=True))

@@ -13,6 +13,7 @@ from exports import filters
 from exports.cells import Kind
 from exports.datasets import DATASETS, Column, Spec
 from exports.expressions import looks_names_up, with_names_joined
+from taskexport import moments
 
 ALIAS = "default"  # exports may read a replica: one name here
 
@@ -58,9 +59,7 @@ def compile_query(spec: Spec, organization_ids: list[int], *, by_id: bool = Fals
 
 def _rows(spec: Spec, organization_ids: list[int]) -> tuple[QuerySet[Any, Any], QuerySet[Any, Any]]:
     """The rows of the spec's period, and those of them that its filter takes."""
-    rows = _all_rows(spec, organization_ids).filter(created_at__gte=spec.created_from)
-    if spec.created_before:
-        rows = rows.filter(created_at__lt=spec.created_before)
+    rows = _all_rows(spec, organization_ids).filter(**moments.within("created_at", spec.created_from, spec.created_before))
     return rows, rows.filter(filters.condition(spec.filter, DATASETS[spec.dataset], spec.timezone)) if spec.filter else rows
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import time
@@ -31,10 +32,13 @@ def open_spool(path: Path) -> BinaryIO:
 
 def delete_old_spools(suffix: str, seconds: int) -> int:
     """Removes spool files of this suffix that nobody has written to for so long; returns how many."""
-    old = [path for path in directory(settings.SPOOL_ROOT).glob(f"*{suffix}") if time.time() - path.stat().st_mtime > seconds]
-    for path in old:
-        path.unlink(missing_ok=True)
-    return len(old)
+    deleted = 0
+    for path in directory(settings.SPOOL_ROOT).glob(f"*{suffix}"):
+        with contextlib.suppress(FileNotFoundError):  # whoever wrote it has just moved it away
+            if time.time() - path.stat().st_mtime > seconds:
+                path.unlink()
+                deleted += 1
+    return deleted
 
 
 def require_space() -> None:

@@ -101,6 +101,15 @@ class Text(serializers.CharField):
         return str(super().to_internal_value(data))
 
 
+class Flag(serializers.BooleanField):
+    """true or false, and nothing that merely reads like it."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return bool(data)
+
+
 class StrictSerializer(serializers.Serializer):
     """An input shape that refuses keys it does not know, so that a typo never widens what happens."""
 
@@ -129,6 +138,8 @@ def parse_body(serializer: type[serializers.Serializer], request: Request) -> di
 
 def parse_data(serializer: type[serializers.Serializer], data: Any) -> dict[str, Any]:
     """The same for JSON that came in another way."""
+    if data is None:  # which a serializer takes for a missing field
+        raise Invalid("The body must be a JSON object.", code="invalid_json")
     shape = serializer(data=data)
     try:
         shape.is_valid(raise_exception=True)

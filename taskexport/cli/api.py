@@ -66,12 +66,14 @@ class Api:
                 if not repeats or attempt == TRIES:
                     raise Failure(Exit.NETWORK, f"{self.session.url} cannot be reached: {getattr(error, 'reason', error)}") from None
                 time.sleep(_wait(None, attempt))
+            except ValueError:  # its text would show the token
+                raise Failure(Exit.USAGE, "This cannot be sent: the token or the key holds what no header takes.") from None
         raise Failure(Exit.NETWORK, f"{self.session.url} is too busy; try again later.")
 
     def _send(self, method: str, path: str, body: Any, headers: Mapping[str, str]) -> Any:
         data = None if body is None else json.dumps(body).encode()
         sent = dict(headers) | ({"Content-Type": "application/json"} if data is not None else {})
-        request = urllib.request.Request(self.session.url + path, data, sent, method=method)  # noqa: S310 - main has checked the scheme
+        request = urllib.request.Request(self.session.url + path, data, sent, method=method)  # noqa: S310 - the session's address was checked
         if self.session.access:
             # A store that a download is sent on to must not see it.
             request.add_unredirected_header("Authorization", f"Bearer {self.session.access}")

@@ -66,18 +66,23 @@ def _job_text(job: dict[str, Any]) -> str:
 # -- Commands ------------------------------------------------------------------------------------------------------
 def login(options: argparse.Namespace) -> None:
     """Signs in and keeps the session."""
-    url = options.url.rstrip("/")
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query:
-        raise Failure(Exit.USAGE, "--url: write an address such as https://exports.example.com")
+    url, parts = options.url, urllib.parse.urlsplit(options.url)
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         print("Warning: over http:// the password can be read on its way; use https://.", file=sys.stderr)
-    email = options.email or input("E-mail: ")
-    password = getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+    try:
+        email = options.email or _asked("E-mail: ")
+        password = getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+    except EOFError:
+        raise Failure(Exit.USAGE, "login: nobody answers; say --email, and give the password on stdin") from None
     pair = Api(Session(url, "")).call("POST", "/api/token", {"email": email, "password": password})
     with session.locked():
         session.write(Session(url, pair["access"], pair["refresh"], email))
     _print(options, {"url": url, "email": email}, f"Signed in to {url} as {email}.")
+
+
+def _asked(question: str) -> str:
+    print(question, end="", file=sys.stderr, flush=True)
+    return input()
 
 
 def logout(options: argparse.Namespace) -> None:
@@ -96,6 +101,8 @@ def logout(options: argparse.Namespace) -> None:
 
 def create(options: argparse.Namespace) -> None:
     """Makes and starts a job; waits for it and fetches its file if told to."""
+    if options.output is not None:
+        downloading.require_writable(Path(options.output))
     api = Api(session.load(options.url))
     key = options.idempotency_key or str(uuid.uuid4())  # a lost answer is asked for again, and makes one job
     job = api.call("POST", JOBS, _wish(options), {"Idempotency-Key": key})["job"]
@@ -252,6 +259,12 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _id(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+        raise argparse.ArgumentTypeError("write an id, a whole number")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--url", help="the service, such as https://exports.example.com (else the one signed in to, or TASKEXPORT_URL)")
@@ -282,7 +295,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--filter", metavar="JSON|@FILE", help="which rows, as a tree of conditions")
     one.add_argument("--columns", metavar="NAMES|JSON|@FILE", help="with commas between, or as JSON")
     one.add_argument("--sort", metavar="NAMES|JSON|@FILE", help="with commas between, - in front for descending (--sort=-id), or as JSON")
-    one.add_argument("--config-id", type=_count, help="a saved config, in place of columns")
+    one.add_argument("--config-id", type=_id, help="a saved config, in place of columns")
     one.add_argument("--no-start", action="store_true", help="only make it")
     one.add_argument("--wait", action="store_true", help="until it has ended")
     one.add_argument("-o", "--output", metavar="FILE", help="wait, and fetch the file; a folder takes its own name")
@@ -302,17 +315,23 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _forget_output() -> None:
+    """What is still to be written goes nowhere: Python would try once more at its end, and fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main(arguments: Sequence[str]) -> int:
     """Runs one command; its exit code."""
     options = _parser().parse_args(arguments)  # exits with 2 by itself
     try:
         if options.run is login and not options.url:
             raise Failure(Exit.USAGE, "login: say where, with --url")
-        if options.url and urllib.parse.urlsplit(options.url).scheme not in {"http", "https"}:
-            raise Failure(Exit.USAGE, "--url: write an address such as https://exports.example.com")
+        if options.url:
+            options.url = session.address("--url", options.url)
         if getattr(options, "no_start", False) and (options.wait or options.output is not None):
             raise Failure(Exit.USAGE, "--no-start: there is nothing to wait for")
         options.run(options)
+        print(end="", flush=True)  # what can't be written is found now, and not after the exit code
     except Failure as error:
         told = error.body or {"message": error.message}
         if options.json:
@@ -324,7 +343,11 @@ def main(arguments: Sequence[str]) -> int:
         print("The answer is not one of taskexport's; is the address right, and is this client as new as the service?", file=sys.stderr)
         return int(Exit.NETWORK)
     except BrokenPipeError:  # whoever reads our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
+    except OSError as error:
+        _forget_output()
+        print(f"The output cannot be written: {error.strerror}", file=sys.stderr)
+        return int(Exit.USAGE)
     except KeyboardInterrupt:
         return int(Exit.INTERRUPTED)
     return int(Exit.OK)

@@ -31,24 +31,29 @@ def fetch(api: Api, job: dict[str, Any], to: Path, say: Say) -> Path:
     if job["status"] != "done" or not file:
         code = Exit.JOB_FAILED if job["status"] in {"failed", "cancelled"} else Exit.REFUSED
         raise Failure(code, f"The job is {job['status']}; there is a file once it is done.")
-    path = to / Path(file["name"]).name if to.is_dir() else to
+    path = to / Path(file["name"]).name if os.path.isdir(to) else to
     part = path.with_name(path.name + ".part")
     try:
         with _open(part) as target:
-            resumed = os.fstat(target.fileno()).st_size > 0
-            _fill(api, job, target, say)
-            if resumed and not _is_whole(target, file):  # what lay there was not of this file: once more from the start
-                target.truncate(0)
-                _fill(api, job, target, say)
-            if not _is_whole(target, file):
-                part.unlink()
-                raise Failure(Exit.CHECKSUM, "The file differs from what was exported (size or SHA-256); nothing was kept.")
+            try:
+                _fill_whole(api, job, target, say)
+            except Failure as error:
+                if error.exit_code == Exit.CHECKSUM or target.seek(0, os.SEEK_END) == 0:
+                    part.unlink()
+                raise
             target.flush()
             os.fsync(target.fileno())
             os.replace(part, path)
     except OSError as error:
         raise Failure(Exit.USAGE, f"{path} cannot be written: {error.strerror}") from None
     return path
+
+
+def require_writable(to: Path) -> None:
+    """Raises Failure unless a file can be put there, as far as one sees before."""
+    folder = to if os.path.isdir(to) else to.parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise Failure(Exit.USAGE, f"{folder} is no folder that can be written.")
 
 
 def _open(part: Path) -> BinaryIO:
@@ -59,6 +64,17 @@ def _open(part: Path) -> BinaryIO:
         target.close()
         raise Failure(Exit.USAGE, f"Another process is writing {part}.") from None
     return target
+
+
+def _fill_whole(api: Api, job: dict[str, Any], target: BinaryIO, say: Say) -> None:
+    """Fills the target, and once more from the start where what lay there was not of this file. Raises Failure."""
+    resumed = os.fstat(target.fileno()).st_size > 0
+    _fill(api, job, target, say)
+    if resumed and not _is_whole(target, job["file"]):
+        target.truncate(0)
+        _fill(api, job, target, say)
+    if not _is_whole(target, job["file"]):
+        raise Failure(Exit.CHECKSUM, "The file differs from what was exported (size or SHA-256); nothing was kept.")
 
 
 def _fill(api: Api, job: dict[str, Any], target: BinaryIO, say: Say) -> None:

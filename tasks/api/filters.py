@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -19,7 +18,6 @@ IDS = {"id": "pk", "calendar": "calendar", "case": "case", "subject": "subject",
 TIMES = {"complete": "completed_at", "alert": "alert_at", "alert_sent": "alert_sent_at", "created": "created_at", "updated": "updated_at"}
 DUE = {"gte": ("due_from", "from", "From"), "lte": ("due_to", "to", "To")}
 KEYS = {*IDS, "title", "status", *DUE["gte"], *DUE["lte"], *(f"{name}_{end}" for name in TIMES for end in ("from", "to"))}
-INSTANT, EARLIEST = timedelta(microseconds=1), datetime.min.replace(tzinfo=UTC)
 
 _TIME = "RFC 3339, `Y-m-d H:i:s` in UTC, or a day; inclusive."
 PARAMETERS = [
@@ -87,9 +85,6 @@ def _bound(query: dict[str, str], key: str, column: str) -> Q:
         bound = moments.moment(moments.of_query(query[key]), spaced_is_utc=True)
     except ValueError as error:
         raise Invalid.field(key, str(error)) from None
-    if key.endswith("_from"):
-        # SQLite compares texts, and its own times have three digits behind the point where ours have six: never ask it for equal ones.
-        before = bound.at - INSTANT if bound.at > EARLIEST else None
-        return Q(**({f"{column}__gt": before} if before else {f"{column}__isnull": False}))
-    conditions: dict[str, Any] = {f"{column}__lt": bound.until} if bound.until else {f"{column}__isnull": False}
+    bounds = moments.within(column, bound.at) if key.endswith("_from") else moments.within(column, until=bound.until)
+    conditions: dict[str, Any] = bounds or {f"{column}__isnull": False}
     return Q(**conditions)

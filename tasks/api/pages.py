@@ -50,9 +50,10 @@ def page_of(query: dict[str, str], order: Order, read: Callable[[str], Any]) -> 
     if "cursor" in query:
         with reading_cursor():
             column, direction, text, last = cursor_parts(query["cursor"])
-            if (column, direction) != _name(order):
+            text = unquote(text)
+            if (column, direction) != _name(order) or "\0" in text:  # no database takes a NUL
                 raise ValueError("a cursor of another order")
-            place = (None if text == "-" else read(unquote(text[1:])), int(last))
+            place = (None if text == "-" else read(text[1:]), int(last))
             if not 0 <= place[1] <= MOST_ID:
                 raise ValueError("no id")
     return Page(order, number, per_page, place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from openpyxl import load_workbook
 from openpyxl.utils.exceptions import InvalidFileException
@@ -20,10 +21,13 @@ from taskexport.errors import Invalid
 # What a cell holds once it is read; an empty one is "". Only workbooks have typed times, and these know no zone.
 Cell = str | datetime
 MAX_CELL_CHARS = 16 * 1024 * 1024  # far above any text a person writes; keeps an unclosed quote from eating the memory
+MAX_ROW_CHARS = 2 * MAX_CELL_CHARS  # each comma of a row becomes a cell
 EXACT_INTEGERS = 2**53  # up to here a double tells all integers apart
+MOST_ROWS = 1_048_576  # of a sheet; one that says more would be read, row after empty row, for ever
 
 # What openpyxl lets through when a workbook is damaged; an XML error is a SyntaxError, a forbidden XML entity a ValueError.
-BROKEN = (InvalidFileException, zipfile.BadZipFile, zlib.error, KeyError, ValueError, TypeError, SyntaxError, EOFError)
+# Of OSErrors, which a disk raises too, those are the workbook's that know no number, or a place before the file's start.
+BROKEN = (InvalidFileException, zipfile.BadZipFile, zlib.error, LookupError, ValueError, TypeError, SyntaxError, EOFError, RuntimeError, OSError)
 
 
 @dataclass(frozen=True)
@@ -67,11 +71,13 @@ def _headers(cells: list[Cell]) -> list[str]:
     headers = [str(cell) for cell in cells]
     while headers and not headers[-1]:  # workbooks often have empty columns at the end; a CSV's rows tell by their length
         headers.pop()
+    seen: set[str] = set()
     for number, header in enumerate(headers, 1):
         if not header.strip():
             raise Invalid.field("file", f"Column {number} has no header: give it one.")
-        if headers.index(header) != number - 1:
+        if header in seen:
             raise Invalid.field("file", f"The header {header!r} is there twice: rename one.")
+        seen.add(header)
         if "\0" in header or (not header.isascii() and any("\ud800" <= c <= "\udfff" for c in header)):
             raise Invalid.field("file", f"The header of column {number} is not UTF-8: save the file as UTF-8.")
     if not headers:
@@ -84,12 +90,33 @@ def _open_csv(path: Path, delimiter: str) -> Iterator[Iterator[tuple[int, list[A
     csv.field_size_limit(MAX_CELL_CHARS)
     # Bytes that are no UTF-8 arrive as lone surrogates, so that they are reported with their line and column.
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        yield _csv_rows(csv.reader(file, delimiter=delimiter, strict=True))
+        lines = _Lines(file)
+        yield _csv_rows(csv.reader(lines, delimiter=delimiter, strict=True), lines)
 
 
-def _csv_rows(reader: Any) -> Iterator[tuple[int, list[Any] | str]]:
+class _Lines:
+    """A file's lines, of a row no more than a row may have. Raises Invalid."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self.row_chars = 0  # of the present row, as far as it was read
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._file.readline(MAX_ROW_CHARS)
+        if not line:
+            raise StopIteration
+        self.row_chars += len(line)
+        if self.row_chars >= MAX_ROW_CHARS:
+            raise Invalid.field("file", f"A row has more than {MAX_ROW_CHARS:,} characters: is this a CSV with a row a line?")
+        return line
+
+
+def _csv_rows(reader: Any, lines: _Lines) -> Iterator[tuple[int, list[Any] | str]]:
     while True:
-        line = reader.line_num + 1
+        line, lines.row_chars = reader.line_num + 1, 0
         try:
             row = next(reader)
         except StopIteration:
@@ -109,7 +136,7 @@ def _open_workbook(path: Path) -> Iterator[Iterator[tuple[int, list[Any] | str]]
         try:
             book = load_workbook(file, read_only=True, data_only=True)
         except BROKEN as error:
-            raise Invalid.field("file", f"{path} is no workbook that can be read: {error}.") from None
+            raise Invalid.field("file", f"{path} is no workbook that can be read: {_why(error)}.") from None
         try:
             if not book.worksheets:
                 raise Invalid.field("file", "The workbook has no sheet with cells.")
@@ -124,10 +151,19 @@ def _workbook_rows(sheet: Any) -> Iterator[tuple[int, list[Any] | str]]:
     number = 0
     try:
         for number, values in enumerate(sheet.iter_rows(values_only=True), 1):
+            if number > MOST_ROWS:
+                raise ValueError("a sheet has no more rows")
             if any(value is not None for value in values):
                 yield number, [_cell(value) for value in values]
     except BROKEN as error:
-        raise Invalid.field("file", f"The workbook cannot be read after row {number}: {error}.") from None
+        raise Invalid.field("file", f"The workbook cannot be read after row {number}: {_why(error)}.") from None
+
+
+def _why(error: Exception) -> str:
+    """What is wrong with the workbook. Raises an error that is none of its own."""
+    if isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}:
+        raise error
+    return str(error)
 
 
 def _cell(value: Any) -> Cell:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import zoneinfo
-from decimal import Context, Decimal, InvalidOperation
+from decimal import Context, Decimal
 from typing import Any
 
 from django import forms
@@ -41,7 +41,7 @@ class PlainDecimalField(models.Field):
             return None
         try:
             number = FIFTEEN_DIGITS.create_decimal(repr(value) if isinstance(value, float) else value)
-        except (InvalidOperation, TypeError, ValueError):
+        except (ArithmeticError, TypeError, ValueError):
             number = Decimal("NaN")
         if not number.is_finite():
             raise ValidationError("Write a decimal number, such as -76.61.", code="invalid")
@@ -89,6 +89,8 @@ class KeptJSONFormField(forms.JSONField):
             found = super().to_python(value)
         except RecursionError:
             raise ValidationError(TOO_DEEP, code="not_kept") from None
+        except ValueError:  # Python reads no longer one
+            raise ValidationError("A number in it has more than 4,000 digits; write it as a text.", code="not_kept") from None
         require_kept(found)
         return found
 
@@ -96,7 +98,7 @@ class KeptJSONFormField(forms.JSONField):
         try:
             found = super().bound_data(data, initial)
             require_kept(found)
-        except (RecursionError, ValidationError):  # shown as it was typed: read and written anew it may be no text that can be sent
+        except (RecursionError, ValueError, ValidationError):  # shown as it was typed: read and written anew it may be no text that can be sent
             return InvalidJSONInput(data)
         return found
 

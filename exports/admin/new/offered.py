@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 from typing import Any
 
 from django.db.models import QuerySet
@@ -146,7 +145,8 @@ def saved_segments(user: User, organization: Organization) -> QuerySet[Segment]:
 def config_choice(config: ExportConfig) -> dict[str, Any]:
     """A config as the page shows it; its `filter` is all that it asks of rows."""
     names = ("name", "dataset", "columns", "timezone", "date_format", "version")
-    return {"id": config.pk, **{name: getattr(config, name) for name in names}, "filter": _asked_of_rows(config), "in_words": config_in_words(config)}
+    said = {name: getattr(config, name) for name in names}
+    return {"id": config.pk, **said, "filter": _asked_of_rows(config), "in_words": configs.in_words(config)}
 
 
 def _asked_of_rows(config: ExportConfig) -> dict[str, Any] | None:
@@ -157,27 +157,14 @@ def _asked_of_rows(config: ExportConfig) -> dict[str, Any] | None:
     return {"all": trees} if len(trees) > 1 else trees[0] if trees else None
 
 
-def config_in_words(config: ExportConfig) -> str:
-    """Which rows a config takes, as a sentence; empty for all of them."""
-    return said(lambda: configs.in_words(config))
-
-
 def segment_choice(segment: Segment) -> dict[str, Any]:
     """A segment as the page shows it."""
     return {"id": segment.pk, "name": segment.name, "dataset": segment.dataset, "in_words": segment_in_words(segment)}
 
 
 def segment_in_words(segment: Segment) -> str:
-    """The segment's conditions as a sentence; what is wrong with one whose columns are gone."""
-    return said(lambda: segments.in_words(segments.definition(segment), segment.organization.timezone))
-
-
-def said(words: Callable[[], str]) -> str:
-    """What `words` says, or why it can't."""
-    try:
-        return words()
-    except AppError as error:
-        return error.message
+    """The segment's conditions as a sentence."""
+    return segments.in_words(segments.definition(segment), segment.organization.timezone)
 
 
 def _names(rows: QuerySet[Any]) -> list[str]:

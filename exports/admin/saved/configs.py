@@ -8,7 +8,6 @@ from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 
-from exports.admin.new import offered
 from exports.admin.saved.base import SavedScreen, matching
 from exports.datasets import DATASETS, Spec
 from exports.models import ExportConfig
@@ -53,7 +52,7 @@ class ExportConfigAdmin(SavedScreen):
 
     @admin.display(description="only rows where")
     def conditions(self, config: ExportConfig) -> str:
-        return offered.config_in_words(config) or "all rows"
+        return configs.in_words(config) or "all rows"
 
     @admin.display(description="used by")
     def used_by(self, config: Any) -> str:
@@ -66,7 +65,7 @@ class ExportConfigAdmin(SavedScreen):
     # -- Pages -----------------------------------------------------------------------------------------------------
     def facts(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         return {
-            "in_words": offered.config_in_words(row),
+            "in_words": configs.in_words(row),
             "columns": [(column["title"], column.get("key") or _made(column)) for column in row.columns],
             "missing": _missing(row),
             "matches": matching(row.organization, {"timezone": row.timezone}, row),

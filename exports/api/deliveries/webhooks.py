@@ -16,22 +16,13 @@ from exports.models import Webhook
 from exports.services.deliveries import webhooks
 from taskexport import ids
 from taskexport.api.calls import IDEMPOTENCY_KEY, answer_once, organization_of, stamp, user_of
-from taskexport.api.strict import StrictSerializer, Text, parse_body, parse_query
+from taskexport.api.strict import Flag, StrictSerializer, Text, parse_body, parse_query
 from taskexport.api.views import ContractView, etag, require_match, route
 from taskexport.errors import Invalid
 from taskexport.idempotency import Answer
 from tasks.access import Action
 
 EVENTS = [event.value for event in webhooks.EVENTS]
-
-
-class Flag(serializers.BooleanField):
-    """true or false, and no word for either."""
-
-    def to_internal_value(self, data: Any) -> bool:
-        if not isinstance(data, bool):
-            self.fail("invalid", input=data)
-        return bool(data)
 
 
 class WebhookWish(StrictSerializer):

@@ -10,9 +10,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from exports.api.jobs import shapes
-from exports.api.jobs.listing import wished
 from exports.api.jobs.shapes import READ_ERRORS
 from exports.api.jobs.showing import TAG, find
+from exports.api.jobs.wishing import asked, wished
 from exports.services import explaining, preflight
 from taskexport.api.calls import user_of
 from taskexport.api.strict import parse_query
@@ -58,7 +58,8 @@ class PreflightView(ContractView):
     )
     def post(self, request: Request) -> Response:
         """Say what a create of this body would give: rows, size, time, the first rows, and warnings; no job is made."""
-        organization, wish, _ = wished(request)
+        body, organization = asked(request)
+        wish, _ = wished(user_of(request), organization, body)
         return Response({"preflight": asdict(preflight.preflight(user_of(request), organization, wish.spec))})
 
 

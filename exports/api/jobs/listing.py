@@ -13,18 +13,17 @@ from rest_framework.response import Response
 from exports.api.jobs import shapes
 from exports.api.jobs.shapes import ERRORS, READ_ERRORS
 from exports.api.jobs.showing import TAG, one, present
-from exports.models import ExportJob, Runner
-from exports.services import configs, jobs, segments, specs
+from exports.api.jobs.wishing import asked, wished
+from exports.models import ExportJob
+from exports.services import jobs, specs
 from exports.states import JobStatus
 from taskexport import idempotency, moments
 from taskexport.api.calls import IDEMPOTENCY_KEY, answer_once, cursor_parts, next_link, reading_cursor, user_of
-from taskexport.api.strict import parse_body, parse_query, whole_number
+from taskexport.api.strict import parse_query, whole_number
 from taskexport.api.views import ContractView, number_parameter
 from taskexport.errors import Invalid
 from tasks import access, lists
-from tasks.access import Action
 from tasks.lists import Order
-from tasks.models import Organization
 
 PER_PAGE, PER_PAGE_MOST = 50, 200
 PAGE_MOST = 1_000_000
@@ -47,7 +46,7 @@ def _filtered(request: Request, query: dict[str, str]) -> QuerySet[ExportJob]:
                 bound = moments.moment(moments.of_query(query[key]))
             except ValueError as error:
                 raise Invalid.field(key, str(error)) from None
-            rows = rows.filter(created_at__gte=bound.at) if key == "created_from" else rows.filter(created_at__lte=bound.last)
+            rows = rows.filter(**moments.within("created_at", **({"until": bound.until} if key == "created_to" else {"first": bound.at})))
     return rows
 
 
@@ -107,20 +106,12 @@ class JobListView(ContractView):
     )
     def post(self, request: Request) -> Response:
         """Create an export job that can be started later."""
-        organization, wish, runner = wished(request)
+        body, organization = asked(request)
 
         def make() -> idempotency.Answer:
-            job = jobs.create(user_of(request), organization, wish, runner=runner)
+            # Here, so that a repeated call is answered as the first was, whatever has become of its config or segment.
+            wish, how = wished(user_of(request), organization, body)
+            job = jobs.create(user_of(request), organization, wish, **how)
             return idempotency.Answer(201, one(request, job.pk), {"Location": request.build_absolute_uri(f"/api/v1/export-jobs/{job.pk}")})
 
         return answer_once(request, make)
-
-
-def wished(request: Request) -> tuple[Organization, specs.Wish, Runner]:
-    """What a create's body asks for, checked, where, and who shall run it. Raises Invalid, NotFound, Forbidden."""
-    body = parse_body(shapes.JobCreate, request)
-    runner = Runner(body.pop("runner", Runner.INTERNAL))
-    organization = access.find_organization(request.user, body["org_id"], Action.RUN)
-    config = configs.get(request.user, organization, body["config_id"]) if "config_id" in body else None
-    segment = segments.definition(segments.get(request.user, body["segment_id"], organization)) if "segment_id" in body else None
-    return organization, specs.make(body, config, segment=segment), runner

@@ -12,7 +12,7 @@ from exports.datasets import DATASETS
 from exports.models import Runner
 from exports.services.specs import TYPES
 from exports.states import JobStatus
-from taskexport.api.strict import StrictSerializer, Text
+from taskexport.api.strict import Flag, StrictSerializer, Text
 from taskexport.api.views import documented_errors
 
 ROWS_MOST = 10**15
@@ -67,6 +67,7 @@ class JobCreate(StrictSerializer):
     runner = serializers.ChoiceField(
         [Runner.INTERNAL, Runner.EXTERNAL], required=False, help_text="Who runs it: our workers, or a program of yours that claims it."
     )
+    notify = Flag(required=False, help_text="true: you get an e-mail when it has ended, unless you end it yourself.")
     sort = serializers.ListField(
         child=serializers.DictField(), max_length=3, required=False, help_text='Objects of column and direction ("asc", "desc"); the id comes last.'
     )

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from exports.api.jobs.shapes import JobCreate
+from exports.api.jobs.wishing import wished
 from exports.api.operations.shapes import ImportRequest
-from exports.models import Runner
-from exports.services import configs, specs
 from exports.services.imports import uploads
 from exports.services.operations import handlers
 from taskexport.api.strict import StrictJSONParser, parse_data
@@ -21,15 +20,16 @@ from tasks.models import Organization, User
 
 def _export(user: User, organization: Organization, data: Any) -> handlers.ExportRequest:
     body = parse_data(JobCreate, data)
-    runner = Runner(body.pop("runner", Runner.INTERNAL))
     try:
         named = access.find_organization(user, body["org_id"], Action.RUN)
-        config = configs.get(user, organization, body["config_id"]) if "config_id" in body else None
     except NotFound as error:
-        raise Invalid.field("org_id" if "config_id" not in body else "config_id", error.message, "unknown") from None
+        raise Invalid.field("org_id", error.message, "unknown") from None
     if named != organization:
         raise Invalid.field("org_id", "This is not the task's organization; name that one.", "other_organization")
-    return handlers.ExportRequest(specs.make(body, config), runner)
+    try:
+        return handlers.ExportRequest(*wished(user, organization, body))
+    except NotFound as error:
+        raise Invalid(error.message, fields=error.fields) from None
 
 
 def _import(user: User, organization: Organization, data: Any) -> handlers.ImportRequest:

@@ -95,6 +95,7 @@ class IndexView(OperationView):
     )
     def post(self, request: Request) -> Response:
         """Search the tasks, page by page; past the end the list is empty."""
+        parse_query(request, set())  # a page asked for there would be the first for ever
         body = parse_body(shapes.OperationSearch, request)
         organization = organization_of(request)
         rows = reading.listed(organization)

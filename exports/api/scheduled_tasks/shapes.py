@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from exports.api.scheduled_tasks.base import ChainField
 from exports.models import MailOn, Missed, Overlap
-from taskexport.api.strict import StrictSerializer, Text
+from taskexport.api.strict import Flag, StrictSerializer, Text
 
 REPEATS = ("", "daily", "weekly", "monthly")
 FORMATS = ("csv", "json", "xlsx", "ndjson")
@@ -23,7 +23,6 @@ INDEXES: dict[str, tuple[str, str]] = {
     "product-variants": ("product-variants", "Product_Variant_Export"),
     "tasks": ("tasks", "Task_Export"),
 }
-READ_ONLY = ("id", "chain", "state", "logs", "debug", "version", "result", "base")
 
 
 class Choice(Text):
@@ -38,15 +37,6 @@ class Choice(Text):
         if text not in self.words:
             raise serializers.ValidationError(f"Write one of: {', '.join(map(repr, self.words))}.", code="invalid")
         return text
-
-
-class Flag(serializers.BooleanField):
-    """A JSON boolean; texts and numbers are not taken for one."""
-
-    def to_internal_value(self, data: Any) -> bool:
-        if not isinstance(data, bool):
-            self.fail("invalid", input=data)
-        return data
 
 
 @extend_schema_field({"oneOf": [{"type": "string"}, {"type": "integer"}]})
@@ -233,7 +223,7 @@ class ScheduledActor(serializers.Serializer):
 class ScheduledEvent(serializers.Serializer):
     """A line of a task's ledger."""
 
-    kind = serializers.CharField(help_text="created, changed, paused, resumed, taken_over.")
+    kind = serializers.CharField(help_text="created, changed, paused, resumed, taken_over, reset.")
     at = serializers.DateTimeField()
     actor = ScheduledActor(allow_null=True, help_text="Who did it; null: the service itself.")
     detail = serializers.CharField(allow_blank=True)

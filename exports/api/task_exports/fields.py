@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from exports.datasets import ATTRIBUTES
@@ -60,10 +61,15 @@ IDS = frozenset({"_id", "flowId", "hubId", "caseId", "subjectId", "calendarId", 
 _KEYS = {column: key for key, column in FIELDS.items()}
 
 
-def column(organization: Organization, key: str, title: str | None = None) -> dict[str, Any] | None:
-    """The chosen column of a contract's key or of an attribute's (`attributes.KEY`, where the contract has the same key);
+def own(organization: Organization, keys: Iterable[str]) -> frozenset[str]:
+    """The organization's own attributes, which are looked for once, and only where one of the keys may be of one."""
+    return frozenset(attributes.keys(organization)) if set(keys) - FIELDS.keys() else frozenset()
+
+
+def column(known: frozenset[str], key: str, title: str | None = None) -> dict[str, Any] | None:
+    """The chosen column of a contract's key or of a known attribute's (`attributes.KEY`, where the contract has the same key);
     None where there is neither."""
-    found = source(organization, key)
+    found = source(known, key)
     if found is None:
         return None
     if key in IDS:
@@ -71,12 +77,12 @@ def column(organization: Organization, key: str, title: str | None = None) -> di
     return {"key": found, "title": title or key}
 
 
-def source(organization: Organization, key: str) -> str | None:
+def source(known: frozenset[str], key: str) -> str | None:
     """The dataset's column of a key, by which rows are sorted and filtered; None where there is none."""
     if key in FIELDS:
         return FIELDS[key]
     attribute = key.removeprefix(ATTRIBUTES)
-    return f"{ATTRIBUTES}{attribute}" if attribute and attributes.exists(organization, attribute) else None
+    return f"{ATTRIBUTES}{attribute}" if attribute in known else None
 
 
 def key_of(chosen: dict[str, Any]) -> str | None:
@@ -91,7 +97,7 @@ def key_of(chosen: dict[str, Any]) -> str | None:
 
 def everything(organization: Organization) -> list[dict[str, Any]]:
     """All keys of the contract, and then the organization's own attributes."""
-    found = [column(organization, key) for key in FIELDS]
+    found = [column(frozenset(), key) for key in FIELDS]
     for key in attributes.keys(organization):
         title = key if key.strip() and key not in FIELDS else f"{ATTRIBUTES}{key}"
         found.append({"key": f"{ATTRIBUTES}{key}", "title": title})
@@ -107,9 +113,9 @@ def chosen(organization: Organization, text: str) -> list[dict[str, Any]]:
         raise Invalid.field("fields", f"A file has at most {MOST_COLUMNS} fields.")
     if len(set(keys)) < len(keys):
         raise Invalid.field("fields", "Name each field once.", "repeated")
-    found = []
+    found, known = [], own(organization, keys)
     for key in keys:
-        each = column(organization, key)
+        each = column(known, key)
         if each is None:
             raise unknown("fields", key)
         found.append(each)

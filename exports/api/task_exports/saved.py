@@ -104,11 +104,12 @@ def _columns(
     errors, found = list[FieldError](), list[dict[str, Any]]()
     if not wanted:
         raise Invalid.field("fields", "Name at least one field.")
+    own = fields.own(organization, [field["id"] for field in wanted]) if dataset == "tasks" else frozenset()
     for number, field in enumerate(wanted):
         header = _header(field)
         column = known.get((field["id"], header))
         if column is None and dataset == "tasks":
-            column = fields.column(organization, field["id"], header)
+            column = fields.column(own, field["id"], header)
         elif column is None and DATASETS[dataset].column(field["id"]):
             column = {"key": field["id"], "title": header}
         if column is None:

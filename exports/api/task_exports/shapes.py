@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from exports.formats import FORMATS
 from taskexport import ids
 from taskexport.api.calls import ORGANIZATION_HEADER
-from taskexport.api.strict import StrictSerializer, Text, whole_number
+from taskexport.api.strict import Flag, StrictSerializer, Text, whole_number
 from taskexport.api.views import ContractView, FieldErrorBody
 from taskexport.errors import AppError, FieldError
 
@@ -24,15 +24,6 @@ LOG_STATES = (PROCESSING, DONE, FAILED)
 LIMIT = 30
 ROWS_MOST, PAGE_MOST = 1_000_000, 1_000_000
 assert set(DOWNLOADS) <= set(FORMATS)  # noqa: S101
-
-
-class Flag(serializers.BooleanField):
-    """true or false, and nothing that merely reads like it."""
-
-    def to_internal_value(self, data: Any) -> bool:
-        if not isinstance(data, bool):
-            self.fail("invalid", input=data)
-        return data
 
 
 class Whole(serializers.IntegerField):

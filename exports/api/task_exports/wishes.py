@@ -56,7 +56,7 @@ def window(body: dict[str, Any]) -> dict[str, int] | None:
 
 def order(organization: Organization, key: str, direction: str) -> list[dict[str, str]]:
     """Rows by this field; those alike by their id, in the same direction. Raises Invalid."""
-    column = fields.source(organization, key)
+    column = fields.source(fields.own(organization, [key]), key)
     if column is None:
         raise fields.unknown("sortBy", key)
     found = [{"column": column, "direction": direction}]

@@ -31,4 +31,6 @@ class Command(BaseCommand):
         if problems:
             raise CommandError("\n".join(problems))
         receipt = signed["receipt"]
-        self.stdout.write(f"{receipt['file']}: {receipt['rows_written']:,} rows, {receipt['size']:,} bytes, as exported at {receipt['snapshot_at']}.")
+        brought = receipt.get("uploaded")  # by an external runner, which alone knows as of when its rows are
+        when = f"brought at {brought['at']}" if brought else f"exported at {receipt['snapshot_at']}"
+        self.stdout.write(f"{receipt['file']}: {receipt['rows_written']:,} rows, {receipt['size']:,} bytes, as {when}.")

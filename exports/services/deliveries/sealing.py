@@ -15,8 +15,9 @@ class Unreadable(Exception):
 
 
 def _keys() -> MultiFernet:
-    keys = settings.ENCRYPTION_KEYS or [HKDF(hashes.SHA256(), 32, None, b"taskexport secrets").derive(settings.SECRET_KEY.encode())]
-    return MultiFernet([Fernet(base64.urlsafe_b64encode(key)) for key in keys])
+    # What was sealed before there was a key of its own is still opened: to name one for the first time loses nothing.
+    derived = HKDF(hashes.SHA256(), 32, None, b"taskexport secrets").derive(settings.SECRET_KEY.encode())
+    return MultiFernet([Fernet(base64.urlsafe_b64encode(key)) for key in (*settings.ENCRYPTION_KEYS, derived)])
 
 
 def seal(secret: str) -> str:

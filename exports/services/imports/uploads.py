@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import zipfile
 from collections import Counter
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from django.conf import settings
 from django.db import transaction
@@ -16,7 +17,10 @@ from django.utils import timezone
 
 from exports import storage
 from exports.models import Litter, TaskImport, Upload
+from exports.services import litter
+from exports.services import uploads as brought
 from exports.services.operations import recording
+from exports.services.uploads import disk_faults
 from exports.states import ACTIVE
 from taskexport.errors import AppError, Conflict, Invalid
 from tasks import access
@@ -28,6 +32,7 @@ UNFINISHED_SECONDS = 3600  # far longer than a web server lets a request last
 OPEN_MOST = 20  # uploads of one organization that wait at once
 NAME_LENGTH = 200
 MEMBERS_MOST = 10_000  # of a workbook's zip
+MEMBER_BYTES = 200  # of each in its directory
 SNIFF_BYTES = 64 * 1024
 
 
@@ -41,6 +46,8 @@ class NotATable(AppError):
 def begin(user: User, organization: Organization) -> Upload:
     """The place for a file that is about to arrive. Raises Forbidden, NotFound, Conflict where too many wait already."""
     access.require(user, Action.WRITE, organization)
+    with suppress(OSError):  # what a killed web process left on its own machine, where nothing ticks
+        litter.sweep_spool()
     with transaction.atomic():
         if Upload.objects.filter(organization=organization, expires_at__gt=Now()).count() >= OPEN_MOST:
             raise Conflict(
@@ -50,11 +57,12 @@ def begin(user: User, organization: Organization) -> Upload:
 
 
 def finish(upload: Upload, spool: Path, *, name: str, size: int, sha256: str) -> Upload:
-    """Stores what has arrived in the spool. Raises Invalid, NotATable, Conflict if the sweeper took it for given up."""
+    """Stores what has arrived in the spool. Raises Invalid, NotATable, Unavailable, Conflict if the sweeper took it for given up."""
     if size == 0:
         raise Invalid.field("file", "The file is empty.")
     kind = _kind(spool)
-    storage.put(spool, upload.key)
+    with disk_faults():
+        storage.put(spool, upload.key)
     name = "".join(c for c in name.replace("\\", "/").rpartition("/")[2] if c.isprintable())[-NAME_LENGTH:] or f"upload.{kind}"
     rows = Upload.objects.filter(pk=upload.pk)
     if not rows.update(name=name, kind=kind, size=size, sha256=sha256, finished_at=Now()):
@@ -66,7 +74,8 @@ def finish(upload: Upload, spool: Path, *, name: str, size: int, sha256: str) ->
 def abandon(upload: Upload) -> None:
     """Removes what has arrived of an upload that failed; may be called twice."""
     storage.spool_path(upload.spool_name).unlink(missing_ok=True)
-    storage.delete(upload.key)
+    with suppress(OSError):  # else the sweeper of what no row names
+        storage.delete(upload.key)
     Upload.objects.filter(pk=upload.pk).delete()
 
 
@@ -87,7 +96,7 @@ def _kind(path: Path) -> str:
             raise NotATable("This is neither CSV (UTF-8) nor XLSX.")
         return "csv"
     try:
-        with zipfile.ZipFile(path) as book:
+        with path.open("rb") as file, zipfile.ZipFile(cast(BinaryIO, brought.Careful(file, MEMBERS_MOST * MEMBER_BYTES))) as book:
             members = book.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         raise NotATable("The workbook is damaged: it is no whole zip.") from None

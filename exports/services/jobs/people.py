@@ -162,6 +162,7 @@ def _set_pinned(user: User, job: ExportJob, pinned: bool, version_rev: str | Non
     file = files.of_job(job)
     require_version(job, version_rev)
     with transaction.atomic():
+        list(ExportJob.objects.select_for_update(no_key=True).filter(pk=job.pk).values_list("pk"))  # the job before its file, as in `delete`
         if ExportFile.objects.filter(pk=file.pk, pinned=not pinned, deleted_at=None).update(pinned=pinned):
             edit(job.pk, "pinned" if pinned else "unpinned", {JobStatus.DONE}, "pinned", version_rev=version_rev, actor=user)
 

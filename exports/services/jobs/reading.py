@@ -12,6 +12,7 @@ from exports.models import ExportJob, JobAttempt, Runner
 from exports.services import changes
 from exports.states import ENDED, JobStatus
 from taskexport.errors import Forbidden, NotFound
+from taskexport.moments import just_before
 from tasks import access, lists
 from tasks.access import Action
 
@@ -98,9 +99,9 @@ def get(user: Any, job_id: Any) -> ExportJob:
 
 def queue_position(job: ExportJob) -> int | None:
     """How many queued jobs were queued before this one, plus one; None unless it waits for one of our workers. Fairness may serve it sooner."""
-    if job.status != JobStatus.QUEUED or job.runner != Runner.INTERNAL:
+    if job.status != JobStatus.QUEUED or job.runner != Runner.INTERNAL or job.queued_at is None:
         return None
-    return _queue().filter(queued_at__lt=job.queued_at).count() + 1
+    return _queue().filter(queued_at__lte=just_before(job.queued_at)).count() + 1
 
 
 def percent(status: str, rows_done: int | None, rows_total: int | None) -> float | None:

@@ -56,6 +56,8 @@ def update(user: User, operation: Operation, values: dict[str, Any], asked: Any 
             raise Conflict("This task's status is read from what runs behind it; it can't be set.", code="status_is_read")
         if asked is not None and present.status != PENDING:
             raise Conflict(f"The task is {present.status}; a request starts only one that is pending.", code="wrong_status")
+        if {"handler", "request"} & set(values) and (present.handler, present.request) != (operation.handler, operation.request):
+            raise Conflict("The task has just changed; read it again.", code="changed_meanwhile")  # `asked` is of what it was
         _check(values.get("handler", present.handler), values, asked)
         if "user_id" in values:
             values = values | {"user_id": _named(user, operation.organization, values["user_id"], present.user_id)}

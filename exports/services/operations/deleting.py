@@ -11,7 +11,7 @@ from django.db import transaction
 from exports.models import Download, ExportFile, ExportJob, JobAttempt, Litter, Operation, Removal, TaskImport, Upload
 from exports.services.operations.changing import require_delete
 from exports.states import JobStatus
-from taskexport.errors import AppError, Conflict
+from taskexport.errors import AppError, Conflict, NotFound
 from tasks import access
 from tasks.access import Action
 from tasks.models import User
@@ -75,6 +75,7 @@ def delete(user: User, operation: Operation, *, force: bool) -> None:
         entities = tree.entities()
         if entities and not force:
             raise Related(entities)
+        _require_unchanged(tree)
         if JobStatus.IN_PROGRESS in {*(job.status for job in tree.jobs), *(one.status for one in tree.imports)}:
             raise Conflict("It is running; cancel it, or wait for its end.", code="running")
         Removal.objects.create(organization=operation.organization, operation_id=operation.pk, actor=user, detail=_audit(operation, tree, entities))
@@ -83,6 +84,17 @@ def delete(user: User, operation: Operation, *, force: bool) -> None:
         TaskImport.objects.filter(pk__in=[one.pk for one in tree.imports]).delete()
         ExportJob.objects.filter(pk__in=[job.pk for job in tree.jobs]).delete()
         Operation.objects.filter(pk__in=[one.pk for one in tree.operations]).delete()
+
+
+def _require_unchanged(tree: _Tree) -> None:
+    """Locks it, after its jobs. Raises NotFound where another has deleted it meanwhile, Conflict where something was started behind it."""
+    seen = {(one.pk, one.job_id, one.task_import_id) for one in tree.operations}
+    present = Operation.objects.select_for_update().filter(pk__in=[one.pk for one in tree.operations]).order_by("pk")
+    now = set(present.values_list("pk", "job_id", "task_import_id"))
+    if not now:
+        raise NotFound("There is no such task.")
+    if now != seen:
+        raise Conflict("The task has just changed; read it again.", code="changed_meanwhile")
 
 
 def _tree(operation: Operation) -> _Tree:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from exports.models import ExportJob, Runner, TaskImport, Upload
+from exports.models import ExportJob, TaskImport, Upload
 from exports.services import jobs, specs
 from exports.services.imports import running
 from exports.services.operations import recording
@@ -27,12 +27,12 @@ class ExportRequest:
     """A checked request for an export."""
 
     wish: specs.Wish
-    runner: Runner
+    how: dict[str, Any]  # as `jobs.create` takes it
 
 
 def start_export(user: User, organization: Organization, asked: ExportRequest) -> ExportJob:
     """Makes and starts the job. Raises Forbidden, NotFound, Invalid."""
-    return jobs.create_started(user, organization, asked.wish, runner=asked.runner)
+    return jobs.create_started(user, organization, asked.wish, **asked.how)
 
 
 def start_import(user: User, organization: Organization, asked: ImportRequest) -> TaskImport:

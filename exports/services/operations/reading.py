@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import Case, F, QuerySet, TextField, Value, When
-from django.db.models.functions import Cast, JSONObject
+from django.db.models.functions import Cast, JSONObject, StrIndex
+from django.db.models.lookups import GreaterThan
 
 from exports.models import Operation
 from exports.states import JobStatus
@@ -88,7 +89,8 @@ def matching(mine: QuerySet[Operation], wanted: dict[str, Any]) -> QuerySet[Oper
         elif field == "user_id":
             mine = mine.filter(user_id=int(value)) if _is_id(value) else mine.none()
         elif field in {"request", "response"}:
-            mine = mine.filter(**{f"{column}__contains": value})
+            # Not by LIKE, which takes no account of the case of letters on SQLite.
+            mine = mine.filter(GreaterThan(StrIndex(F(column), Value(value)), 0))
         elif isinstance(value, datetime):
             end = value.replace(hour=23, minute=59, second=59, microsecond=999999)
             mine = mine.filter(**{f"{column}__gte": value, f"{column}__lte": end})

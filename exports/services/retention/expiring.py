@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from exports.models import ExportFile, Litter
+from exports.models import ExportFile, ExportJob, Litter
 from exports.services import jobs
 from exports.services.operations import recording
 
@@ -37,6 +37,7 @@ def _over() -> QuerySet[ExportFile]:
 
 def _expire(file: ExportFile) -> bool:
     with transaction.atomic():
+        list(ExportJob.objects.select_for_update(no_key=True).filter(pk=file.job_id).values_list("pk"))  # the job before its file, as everywhere
         if not _over().filter(pk=file.pk).update(deleted_at=Now()):  # pinned, or deleted, in this very moment
             return False
         Litter.objects.create(kind=Litter.Kind.FILE, name=file.key)

@@ -59,8 +59,10 @@ class Comparison:
             self.why_whole = "no_base"
         elif self._base.layout != changes.layout(self._spec):
             self.why_whole = "layout_changed"
-        elif not changes.fetch(self._base, self._path("base"), pulse.beat):
-            self.why_whole = "base_missing"
+        else:
+            with pulse.storing():
+                if not changes.fetch(self._base, self._path("base"), pulse.beat):
+                    self.why_whole = "base_missing"
 
     @property
     def stem(self) -> str:

@@ -91,11 +91,12 @@ def _stored(claim: Claim, pulse: Pulse, spec: Spec, comparison: Comparison | Non
         key = f"{claim.attempt.key_prefix}/{name}"
         file = filing.row(claim, receipt_of(claim, spec, name, spooled), key, content_type(extension), limits.expiry(job.organization))
         file.last_row_id = spooled.last_row_id
-        base = comparison.put(pulse) if comparison else None
-        storage.put(spool, key, json.dumps(file.receipt, ensure_ascii=False, indent=1).encode(), pulse.beat)
+        with pulse.storing():
+            base = comparison.put(pulse) if comparison else None
+            storage.put(spool, key, json.dumps(file.receipt, ensure_ascii=False, indent=1).encode(), pulse.beat)
     except BaseException:
         if base:
-            with suppress(OSError):  # else the sweeper
+            with pulse.storing(), suppress(OSError):  # else the sweeper
                 storage.delete_key(base.row.key)
         raise
     finally:

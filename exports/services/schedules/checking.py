@@ -25,12 +25,13 @@ def shown_once(schedule: ExportSchedule) -> datetime:
     """Its next run, or where there is none its last intended one, or its first."""
     if schedule.next_run_at:
         return schedule.next_run_at
-    last: datetime | None = None
-    if schedule.kind != Kind.ONCE:
-        own = schedule.firings.filter(by_hand=False).values_list("intended_at", flat=True)
-        last = vars(schedule)["last_intended_at"] if "last_intended_at" in vars(schedule) else own.first()  # as `reading` gives it
-    first = recurrence.instant(datetime.fromisoformat(schedule.starts_on_clock), schedule.timezone)
-    return last or first
+    own = schedule.firings.filter(by_hand=False).values_list("intended_at", flat=True)
+    last: datetime | None = vars(schedule)["last_intended_at"] if "last_intended_at" in vars(schedule) else own.first()  # as `reading` gives it
+    wall = datetime.fromisoformat(schedule.starts_on_clock)
+    # What runs once ran as of later where its time was past already; its own time may be the second one that the clock shows so.
+    if last and (schedule.kind != Kind.ONCE or last.astimezone(zoneinfo.ZoneInfo(schedule.timezone)).replace(tzinfo=None) == wall):
+        return last
+    return recurrence.instant(wall, schedule.timezone)
 
 
 def instant(moment: datetime, zone: str) -> datetime:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -131,20 +131,20 @@ def update(
 ) -> ExportSchedule:
     """The schedule with all of it said anew, its version one higher, no longer paused; it stays the owner's while that person may run it.
 
-    Its place in time stays where neither the time nor the repetition changes. `version` insists on the one that was read. `delivery`: where
-    its runs go from now on; None: where they went.
+    Its place in time stays where neither the time nor the repetition changes: a time at which it ran is no new one. `version` insists on
+    the one that was read. `delivery`: where its runs go from now on; None: where they went.
     Raises Invalid, Conflict while it runs or where it is stale, Forbidden, NotFound.
     """
     access.require(user, Action.ADMINISTER, schedule.organization)
     settled = checking.checked(user, schedule.organization, name, first_run, DEFAULTS | values)
     linked = links.checked(schedule.organization, delivery or {})
     same_time = all(settled[field] == getattr(schedule, field) for field in TIMING)
-    if same_time and (first_run is None or checking.instant(first_run, schedule.timezone) == checking.shown_once(schedule)):
+    if same_time and (first_run is None or _is_known(schedule, checking.instant(first_run, schedule.timezone))):
         # A month's day stays the 31st, although February showed the 29th.
         settled.pop("starts_on_clock")
         if not schedule.paused_reason:
             settled.pop("next_run_at"), settled.pop("armed_at")
-        elif schedule.kind != Kind.ONCE:
+        else:
             settled["next_run_at"] = runs.ahead(schedule)
     is_lost = not runs.may_run(schedule)
     if is_lost:
@@ -195,6 +195,15 @@ def reset(user: User, schedule: ExportSchedule) -> None:
         changes.drop(schedule.pk)
         ExportSchedule.objects.filter(pk=schedule.pk).update(updated_at=Now())
         ledger.record(schedule, ScheduleEvent.Kind.RESET, user)
+
+
+def _is_known(schedule: ExportSchedule, at: datetime) -> bool:
+    """Whether this is the schedule's time: as it is shown now, as a caller who read it before a run saw it, or as it was first asked for."""
+    if at in {checking.shown_once(schedule), checking.instant(datetime.fromisoformat(schedule.starts_on_clock), schedule.timezone)}:
+        return True
+    if not schedule.firings.filter(intended_at=at, by_hand=False).exists():
+        return False
+    return at == next(recurrence.times(runs.rule_of(schedule), at - timedelta(microseconds=1)), None)  # and not of an earlier repetition
 
 
 def _require_still(schedule: ExportSchedule) -> None:

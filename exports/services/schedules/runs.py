@@ -38,7 +38,9 @@ def next_after(schedule: ExportSchedule, at: datetime) -> datetime | None:
 
 
 def ahead(schedule: ExportSchedule) -> datetime | None:
-    """Its next time that has not passed; None where it has ended."""
+    """Its next time that has not passed, of what runs once its time, as long as it has not run by it; None where it has ended."""
+    if schedule.kind == Kind.ONCE:
+        return schedule.next_run_at
     now = datetime.now(UTC)
     return schedule.next_run_at if schedule.next_run_at and schedule.next_run_at > now else next_after(schedule, now)
 

@@ -104,8 +104,11 @@ def tree(definition: dict[str, Any], *, now: datetime | None, zone: str, at: str
 
 
 def in_words(definition: dict[str, Any], zone: str) -> str:
-    """The definition as part of a sentence."""
-    return filters.in_words(tree(definition, now=None, zone=zone), DATASETS[definition["index"]])
+    """The definition as part of a sentence; of one whose rules do not fit (any more, or in this zone) what is wrong, so that no list fails."""
+    try:
+        return filters.in_words(tree(definition, now=None, zone=zone, at=""), DATASETS[definition["index"]])
+    except Invalid as error:
+        return f"conditions that can't be read any more: {error.message}"
 
 
 def _path(at: str, key: str) -> str:
