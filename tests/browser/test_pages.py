@@ -195,6 +195,11 @@ def test_the_pages_around(open_as: OpenAs, site: Site) -> None:
     stranger.end()
 
     viewer = Walk(open_as("viewer"))
+    page = viewer.window.page
+    page.set_viewport_size({"width": NARROW, "height": HEIGHT})
+    page.goto("/admin/")
+    page.get_by_role("navigation", name="All pages").get_by_role("link", name="Schedules").click()
+    expect(page.get_by_role("heading", name="Schedules")).to_be_visible()
     viewer.to(f"{JOBS}add/", 403)
     for path in ("/admin/", JOBS):
         viewer.to(path)
