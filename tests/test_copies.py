@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from exports.services import receipts
 from exports.services.deliveries import copies, destinations, links, outbox, stores
 from exports.services.schedules import firing
 from exports.storage import parts
-from taskexport.errors import Conflict, Forbidden, Invalid
+from taskexport import seats
+from taskexport.errors import Conflict, Forbidden, Invalid, TooMany
 from tasks.models import Organization, User
 from tests import delivering, making, s3, scheduling
 from tests.delivering import later
@@ -167,6 +169,11 @@ def test_a_store_that_hangs_redirects_or_drips_reaches_nothing_and_has_its_time(
         assert destinations.test(admin, destination)
         store.hangs = 30
         assert "time" in destinations.test(admin, destination)
+        with ExitStack() as others:
+            for _ in range(seats.MOST):
+                others.enter_context(seats.taken())
+            with pytest.raises(TooMany):
+                destinations.test(admin, destination)
     settings.OUTBOUND_ALLOWED_NETS = []
     assert destinations.test(admin, destination) == "The address is not a public one."
 

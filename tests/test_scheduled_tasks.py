@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +15,7 @@ from exports import worker
 from exports.models import ChangeBase, ExportFile, ExportJob, ExportSchedule, Firing, Litter, ScheduleEvent
 from exports.services import configs, jobs, segments
 from exports.services.schedules import firing, keeping, settling
+from taskexport import seats
 from tasks.models import Member, Organization, Role, User
 from tests.api import make_job
 from tests.making import at_once
@@ -368,6 +371,18 @@ def test_a_link_is_for_whoever_asked(client_of: Any, client: Any, admin: User, v
     mine, theirs = (client_of(user).get(f"{path}/download_url").json()["url"] for user in (admin, viewer))
     assert mine != theirs
     assert client_of(viewer).get(path).json()["result"] == f"{job.pk}-task-export.csv.zip"
+
+
+def test_execute_answers_at_once_while_enough_others_wait(client: Any, settings: Any) -> None:
+    settings.EXECUTE_WAIT_SECONDS = 60
+    path, _ = make(client, "2040-01-01T02:30:00Z", "daily")
+    with ExitStack() as others:
+        for _ in range(seats.MOST):
+            assert others.enter_context(seats.taken())
+        began = time.monotonic()
+        assert client.post(f"{path}/execute").status_code == 200
+    assert time.monotonic() - began < 30
+    assert ExportJob.objects.get().status == "queued"
 
 
 def test_an_editor_runs_but_does_not_change(client_of: Any, client: Any, editor: User, viewer: User, settings: Any) -> None:

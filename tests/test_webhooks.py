@@ -9,6 +9,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from exports import worker
 from exports.models import Delivery, DeliveryTry, ExportJob, TickLease, Webhook
 from exports.services import jobs, specs, upkeep
 from exports.services.deliveries import hooks, outbox, sending, webhooks
+from taskexport import seats
 from taskexport.errors import Conflict, Forbidden, Invalid, NotFound
 from tasks.models import Organization, User
 from tests import delivering, making, smtp
@@ -419,6 +421,19 @@ def test_only_admins_keep_webhooks(admin: User, editor: User, acme: Organization
         webhooks.update(admin, hook, {"name": "x"}, version=7)
     assert Webhook.objects.get().version == 1
     assert not webhooks.visible(editor).exists()
+
+
+def test_tests_keep_no_more_than_some_threads(client_of: ClientOf, receiver: Receiver, admin: User, acme: Organization) -> None:
+    hook, _ = make_hook(admin, acme, receiver.url)
+    with ExitStack() as others:
+        for _ in range(seats.MOST):
+            assert others.enter_context(seats.taken())
+        refused = client_of(admin).post(f"{HOOKS}/{hook.pk}/test")
+        assert (refused.status_code, refused.json()["error_code"], refused["Retry-After"]) == (429, "too_many_tests", "5")
+        assert not receiver.calls
+        assert not Delivery.objects.exists()
+    for _ in range(seats.MOST + 1):
+        assert client_of(admin).post(f"{HOOKS}/{hook.pk}/test").status_code == 200
 
 
 def test_lists_ask_as_often_however_long_they_are(

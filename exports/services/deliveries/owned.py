@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from django.db.models import QuerySet
 
 from exports.models import Destination, Webhook
-from taskexport.errors import NotFound
+from taskexport import seats
+from taskexport.errors import NotFound, TooMany
 from tasks import access
 from tasks.access import Action
 from tasks.models import Organization
 
 Row = TypeVar("Row", Webhook, Destination)
+RETRY_SECONDS = 5
 
 
 def visible(model: type[Row], user: Any, organization: Organization | None = None) -> QuerySet[Row]:
@@ -30,6 +34,15 @@ def get(model: type[Row], user: Any, pk: Any) -> Row:
         raise NotFound(f"There is no such {model._meta.model_name}.")
     access.require(user, Action.ADMINISTER, found.organization_id)
     return found
+
+
+@contextmanager
+def testing() -> Iterator[None]:
+    """Room for a test, whose caller waits for somebody else's server. Raises TooMany."""
+    with seats.taken() as is_free:
+        if not is_free:
+            raise TooMany("Other tests wait for answers now; try again in some seconds.", code="too_many_tests", retry_after_seconds=RETRY_SECONDS)
+        yield
 
 
 def _rows(model: type[Row]) -> Any:

@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 from exports.models import ExportSchedule, Firing, Kind, Missed, Operation, Outcome, Overlap, Pause, Trigger
 from exports.services import jobs, limits, specs
 from exports.services.runner import DATABASE_FAULTS
-from exports.services.schedules import pausing, recurrence, runs
+from exports.services.schedules import pausing, runs
 from exports.services.schedules.settling import ON_TIME, OPEN
 from taskexport.errors import AppError, Conflict
 from taskexport.logs import where
@@ -102,10 +102,7 @@ def _between(schedule: ExportSchedule, after: datetime, now: datetime) -> list[d
     """The schedule's times after one and up to now; of very many the newest."""
 
     def until_now(start: datetime) -> list[datetime]:
-        times = itertools.takewhile(
-            lambda at: at <= now and not (schedule.ends_at and at > schedule.ends_at), recurrence.times(runs.rule_of(schedule), start)
-        )
-        return list(itertools.islice(times, MOST_COUNTED))
+        return list(itertools.islice(itertools.takewhile(lambda at: at <= now, runs.following(schedule, start)), MOST_COUNTED))
 
     found = until_now(after)
     # No schedule runs more than once a minute.

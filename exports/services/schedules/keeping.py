@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -69,10 +70,8 @@ def next_runs(schedule: ExportSchedule, count: int = 5) -> list[recurrence.Run]:
     """The coming runs in local time, clock changes marked; none while it is paused."""
     if schedule.next_run_at is None or schedule.paused_reason:
         return []
-    found = [schedule.next_run_at]
-    while len(found) < count and (at := runs.next_after(schedule, found[-1])):
-        found.append(at)
-    return recurrence.described(runs.rule_of(schedule), found)
+    found = itertools.islice(runs.following(schedule, schedule.next_run_at), count - 1)
+    return recurrence.described(runs.rule_of(schedule), [schedule.next_run_at, *found])
 
 
 def preview(first_run: datetime | None, values: dict[str, Any], count: int = 5) -> list[recurrence.Run]:

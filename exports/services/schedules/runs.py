@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -29,12 +31,15 @@ def rule_of(schedule: ExportSchedule) -> recurrence.Rule:
     return recurrence.Rule(schedule.kind, schedule.timezone, datetime.fromisoformat(schedule.starts_on_clock), schedule.cron)
 
 
+def following(schedule: ExportSchedule, at: datetime) -> Iterator[datetime]:
+    """The times of a schedule that repeats, after this one and up to its end."""
+    times = iter(()) if schedule.kind == Kind.ONCE else recurrence.times(rule_of(schedule), at)
+    return itertools.takewhile(lambda found: not (schedule.ends_at and found > schedule.ends_at), times)
+
+
 def next_after(schedule: ExportSchedule, at: datetime) -> datetime | None:
     """The schedule's next time after this one; None where it has ended."""
-    if schedule.kind == Kind.ONCE:
-        return None
-    found = next(recurrence.times(rule_of(schedule), at), None)
-    return None if found is None or (schedule.ends_at and found > schedule.ends_at) else found
+    return next(following(schedule, at), None)
 
 
 def ahead(schedule: ExportSchedule) -> datetime | None:

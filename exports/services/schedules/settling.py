@@ -14,6 +14,7 @@ from exports.services import jobs
 from exports.services.operations import recording
 from exports.services.schedules import pausing
 from exports.states import ENDED, JobStatus
+from taskexport import seats
 from taskexport.errors import AppError
 
 log = logging.getLogger(__name__)
@@ -26,12 +27,13 @@ OPEN = frozenset(JobStatus) - ENDED
 
 
 def wait_for(firing: Firing, seconds: float) -> None:
-    """Returns once the run has ended, or after so many seconds."""
+    """Returns once the run has ended, or after so many seconds; at once while enough others wait."""
     until = time.monotonic() + seconds
-    while not Firing.objects.filter(Q(job__status__in=ENDED) | Q(job=None), pk=firing.pk).exists():
-        if time.monotonic() >= until:
-            return
-        time.sleep(WAIT_STEP_SECONDS)
+    with seats.taken() as is_free:
+        while is_free and not Firing.objects.filter(Q(job__status__in=ENDED) | Q(job=None), pk=firing.pk).exists():
+            if time.monotonic() >= until:
+                return
+            time.sleep(WAIT_STEP_SECONDS)
 
 
 def settle(schedule_id: int | None = None) -> int:
