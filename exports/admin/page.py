@@ -77,7 +77,7 @@ def context(user: Any, job: Any) -> dict[str, Any]:
         "advice": shown.advice(job) if may_change else "",
         "in_words": _in_words(job),
         "columns": [column["title"] for column in job.spec.get("columns", [])],
-        "options": shown.options(job.spec.get("options", {})),
+        "options": shown.options(job.spec.get("format", ""), job.spec.get("options", {})),
         "timezone": job.spec.get("timezone", "UTC"),
         "file": file,
         "file_rows": f"{file.rows:,}" if file else "",

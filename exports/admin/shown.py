@@ -10,6 +10,7 @@ from django.db.models import Model
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from exports.formats import FORMATS
 from exports.models import ExportJob
 from exports.services import jobs
 from exports.states import ACTIVE, JobStatus
@@ -121,9 +122,11 @@ def person(user: Model | None) -> str:
     return str(user) if user else "–"
 
 
-def options(chosen: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The options of a format and their values, in words."""
-    return [(name.replace("_", " "), _option(value)) for name, value in chosen.items()]
+def options(format_name: str, chosen: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The options of a format and their values, in words and in the format's own order; PostgreSQL keeps them in another."""
+    known = list(FORMATS[format_name].options) if format_name in FORMATS else []
+    names = [name for name in known if name in chosen] + [name for name in chosen if name not in known]
+    return [(name.replace("_", " "), _option(chosen[name])) for name in names]
 
 
 def _option(value: Any) -> str:

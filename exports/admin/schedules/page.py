@@ -109,7 +109,7 @@ def context(user: Any, schedule: Any, number: str) -> dict[str, Any]:
         "starts": shown.local(checking.shown_once(schedule), schedule.timezone),
         "ends": shown.local(schedule.ends_at, schedule.timezone),
         "changes": shown.changes(schedule),
-        "options": options(schedule.options),
+        "options": options(schedule.format, schedule.options),
         "mails": shown.mails(schedule),
         "verbs": verbs(user, schedule),
         "may_change": may_change,
