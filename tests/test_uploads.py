@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import resource
 import tracemalloc
 import zipfile
 from collections.abc import Callable
@@ -294,3 +295,17 @@ def test_the_tick_sweeps_what_never_arrived_and_what_expired_but_nothing_that_wa
         uploads.finish(given_up, spool, name="late.csv", size=len(CSV), sha256="")
     worker.import_next()
     assert client.get(f"{TASK}/view/{waiting['task_id']}").json()["status"] == "completed"
+
+
+def test_a_spool_takes_all_of_a_write_or_refuses_it(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with storage.open_spool(tmp_path / "spool") as spool:
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))  # as a disk with room for a part
+            with pytest.raises(OSError, match="too large"):
+                spool.write(b"x" * 1500)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert spool.tell() == 1000
+        assert spool.write(b"y" * 500) == 500
+    assert (tmp_path / "spool").stat().st_size == 1500

@@ -60,10 +60,8 @@ class Spooled(FileUploadHandler):
         if self.size > settings.IMPORT_MAX_BYTES:
             raise too_large()
         self.digest.update(raw_data)
-        rest = memoryview(raw_data)
         with disk_faults():
-            while rest:  # unbuffered: a nearly full disk takes a part
-                rest = rest[self._file.write(rest) :]
+            self._file.write(raw_data)
 
     def file_complete(self, file_size: int) -> UploadedFile:
         self.close()

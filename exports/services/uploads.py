@@ -59,10 +59,8 @@ class Spool:
         if self.size > settings.UPLOAD_MB * MEGABYTE:
             raise TooLarge(f"The file is larger than {settings.UPLOAD_MB} MB.")
         self._digest.update(piece)
-        rest = memoryview(piece)
         with disk_faults():
-            while rest:  # unbuffered: a nearly full disk takes a part
-                rest = rest[self._file.write(rest) :]
+            self._file.write(piece)
 
     @property
     def sha256(self) -> str:

@@ -96,9 +96,7 @@ class IdList:
         self.add([_ID.pack(row_id) for row_id in ids])
 
     def _write(self) -> None:
-        data = b"".join(self._waiting)
-        if self._file.write(data) != len(data):
-            raise OSError("no space left for the ids of changed rows")
+        self._file.write(b"".join(self._waiting))
         self._waiting = []
 
     def parts(self, most: int) -> Iterator[list[int]]:

@@ -74,8 +74,7 @@ def put(spool: Path, key: str, receipt: bytes, progress: Callable[[], None]) -> 
     try:
         if receipt:
             with open_spool(_path(key + RECEIPT)) as sidecar:
-                if sidecar.write(receipt) != len(receipt):
-                    raise OSError("no space left for the receipt")
+                sidecar.write(receipt)
                 os.fsync(sidecar)
         with spool.open("rb") as file:
             os.fsync(file.fileno())

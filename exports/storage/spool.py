@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shutil
 import time
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
 from django.conf import settings
 
@@ -25,9 +26,19 @@ def spool_path(name: str) -> Path:
     return directory(settings.SPOOL_ROOT) / name
 
 
+class _Spool(io.FileIO):
+    """An unbuffered file that takes all of what is written, where a nearly full disk would take a part and say so by a number alone."""
+
+    def write(self, data: Any) -> int:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[super().write(rest) :]
+        return len(data)
+
+
 def open_spool(path: Path) -> BinaryIO:
-    """A new file, readable by us alone. Raises FileExistsError rather than share one."""
-    return os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600), "w+b", buffering=0)
+    """A new file, readable by us alone; a write raises OSError or has written all. Raises FileExistsError rather than share one."""
+    return cast("BinaryIO", _Spool(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600), "w+b"))
 
 
 def delete_old_spools(suffix: str, seconds: int) -> int:

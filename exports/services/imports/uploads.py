@@ -20,7 +20,6 @@ from exports.models import Litter, TaskImport, Upload
 from exports.services import litter
 from exports.services import uploads as brought
 from exports.services.operations import recording
-from exports.services.uploads import disk_faults
 from exports.states import ACTIVE
 from taskexport.errors import AppError, Conflict, Invalid
 from tasks import access
@@ -61,7 +60,7 @@ def finish(upload: Upload, spool: Path, *, name: str, size: int, sha256: str) ->
     if size == 0:
         raise Invalid.field("file", "The file is empty.")
     kind = _kind(spool)
-    with disk_faults():
+    with brought.disk_faults():
         storage.put(spool, upload.key)
     name = "".join(c for c in name.replace("\\", "/").rpartition("/")[2] if c.isprintable())[-NAME_LENGTH:] or f"upload.{kind}"
     rows = Upload.objects.filter(pk=upload.pk)
