@@ -7,11 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 INSTANT = timedelta(microseconds=1)
-
-
-def just_before(at: datetime) -> datetime | None:
-    """The last instant before this one; None where time begins."""
-    return None if at == datetime.min.replace(tzinfo=UTC) else at - INSTANT
+BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
 def within(column: str, first: datetime | None = None, until: datetime | None = None) -> dict[str, datetime]:
@@ -21,11 +17,16 @@ def within(column: str, first: datetime | None = None, until: datetime | None = 
     none: so it is never asked for a time that its own could equal, but for the instant beside it.
     """
     found: dict[str, datetime] = {}
-    if first and (before := just_before(first)):
-        found |= {f"{column}__gt": before} if before.microsecond else {f"{column}__gte": first}
-    if until and (last := just_before(until)):
-        found |= {f"{column}__lte": last} if last.microsecond else {f"{column}__lt": until}
+    if first:
+        found |= {f"{column}__gt": first - INSTANT} if _has_neighbour(first) else {f"{column}__gte": first}
+    if until:
+        found |= {f"{column}__lte": until - INSTANT} if _has_neighbour(until) else {f"{column}__lt": until}
     return found
+
+
+def _has_neighbour(at: datetime) -> bool:
+    """Whether there is an instant before this one, and SQLite could not have given it itself."""
+    return at != BEGINNING and at.microsecond != 1
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from django.db.models import BooleanField, CharField, DateField, DateTimeField, Field, IntegerField, Q, TextField, UUIDField, Value
@@ -78,34 +77,21 @@ def _held(column: Column, op: str, value: Any, zone: str) -> Q:
 def _in_time(column: Column, op: str, value: Any, zone: str) -> Q:
     first, last = value if op == "between" else (value, value)
     start, until = values.span(column.kind, first, zone)[0], values.span(column.kind, last, zone)[1]
-    if op in {"gte", "before", "lt"}:
-        return _from(column, start) if op == "gte" else _before(column, start)
-    # Nothing lies behind the end of time.
-    to_end = _before(column, until) if until else Q()
-    if op in {"after", "gt"}:
-        return _from(column, until) if until else Q(IsNull(column.expression, True))
-    return to_end if op == "lte" else _from(column, start) & to_end
-
-
-def _from(column: Column, at: Any) -> Q:
-    """What is no earlier than this time or day, where there is a value."""
-    if column.kind is Kind.DATE:
-        return Q(GreaterThanOrEqual(column.expression, Value(at, DateField())))
-    return _within(column, moments.within("", at)) or Q()
-
-
-def _before(column: Column, at: Any) -> Q:
-    """What is earlier."""
-    if column.kind is Kind.DATE:
-        return Q(LessThan(column.expression, Value(at, DateField())))
-    return _within(column, moments.within("", until=at)) or Q(IsNull(column.expression, True))
+    if op in {"before", "lt"}:
+        return _within(column, None, start)
+    if op in {"after", "gt"}:  # nothing lies behind the end of time
+        return _within(column, until, None) if until else Q(IsNull(column.expression, True))
+    return _within(column, None if op == "lte" else start, None if op == "gte" else until)
 
 
 _LOOKUPS = {"__gt": GreaterThan, "__gte": GreaterThanOrEqual, "__lt": LessThan, "__lte": LessThanOrEqual}
 
 
-def _within(column: Column, bounds: dict[str, datetime]) -> Q:
-    return Q(*(_LOOKUPS[name](column.expression, Value(at, DateTimeField())) for name, at in bounds.items()))
+def _within(column: Column, first: Any, until: Any) -> Q:
+    """What lies from the first time or day on, and before the other; None for no bound."""
+    days = {"__gte": first, "__lt": until}
+    bounds = {name: day for name, day in days.items() if day} if column.kind is Kind.DATE else moments.within("", first, until)
+    return Q(*(_LOOKUPS[name](column.expression, Value(at, _FIELDS[column.kind])) for name, at in bounds.items()))
 
 
 def order(sort: list[dict[str, str]], dataset: Dataset) -> list[OrderBy]:

@@ -46,7 +46,8 @@ def _filtered(request: Request, query: dict[str, str]) -> QuerySet[ExportJob]:
                 bound = moments.moment(moments.of_query(query[key]))
             except ValueError as error:
                 raise Invalid.field(key, str(error)) from None
-            rows = rows.filter(**moments.within("created_at", **({"until": bound.until} if key == "created_to" else {"first": bound.at})))
+            first, until = (None, bound.until) if key == "created_to" else (bound.at, None)
+            rows = rows.filter(**moments.within("created_at", first, until))
     return rows
 
 

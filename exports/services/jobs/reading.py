@@ -11,8 +11,8 @@ from django.db.models.functions import Coalesce
 from exports.models import ExportJob, JobAttempt, Runner
 from exports.services import changes
 from exports.states import ENDED, JobStatus
+from taskexport import moments
 from taskexport.errors import Forbidden, NotFound
-from taskexport.moments import just_before
 from tasks import access, lists
 from tasks.access import Action
 
@@ -101,7 +101,7 @@ def queue_position(job: ExportJob) -> int | None:
     """How many queued jobs were queued before this one, plus one; None unless it waits for one of our workers. Fairness may serve it sooner."""
     if job.status != JobStatus.QUEUED or job.runner != Runner.INTERNAL or job.queued_at is None:
         return None
-    return _queue().filter(queued_at__lte=just_before(job.queued_at)).count() + 1
+    return _queue().filter(**moments.within("queued_at", until=job.queued_at)).count() + 1
 
 
 def percent(status: str, rows_done: int | None, rows_total: int | None) -> float | None:
