@@ -54,10 +54,14 @@ def _untraced(event: str) -> dict[str, str]:
     steps = list(_STEP.finditer(event, trace.end()))
     last = event[steps[-1].end() :] if steps else ""
     kind = next((text.partition(":")[0].rpartition(".")[2] for text in last.splitlines() if text[:1].strip()), "error")
-    return {"event": event[: trace.start()], "where": f"{kind} at {' > '.join(f'{step[1]}:{step[2]}' for step in steps[-6:])}"}
+    return {"event": event[: trace.start()], "where": _passed(kind, [f"{step[1]}:{step[2]}" for step in steps])}
 
 
 def where(error: BaseException) -> str:
     """An error's type and the lines it passed, innermost last, without its message: messages may quote people's data."""
     lines = [f"{'/'.join(frame.filename.split('/')[-2:])}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
-    return f"{type(error).__name__} at {' > '.join(lines[-6:])}"
+    return _passed(type(error).__name__, lines)
+
+
+def _passed(kind: str, lines: list[str]) -> str:
+    return f"{kind} at {' > '.join(lines[-6:])}"
