@@ -102,10 +102,10 @@ def rows(data: bytes) -> list[dict[str, str]]:
 
 
 def zipped(text: str = "id,title\n1,one\n2,two\n", name: str = "tasks.csv") -> bytes:
-    """A zip with one member, as an external runner brings it."""
+    """A zip with one member, as an external runner brings it; the same bytes at any time."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(name, text)
+        archive.writestr(zipfile.ZipInfo(name), text, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
 
 
